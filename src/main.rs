@@ -1,0 +1,2 @@
+//! The `einklang` command.
+fn main() {}
