@@ -1,1 +1,33 @@
-//! Rows of the database, one file per table.
+//! Rows of the database, one file per table, nothing else.
+//!
+//! What a column means, and why a key is cut as it is, stands in the migrations.
+
+#![expect(
+    missing_docs,
+    reason = "columns are explained where the table is made, in the migrations"
+)]
+
+pub mod account;
+pub mod api_key;
+pub mod audit_entry;
+pub mod campaign;
+pub mod click;
+pub mod click_salt;
+pub mod consent_record;
+pub mod conversion;
+pub mod customer_key;
+pub mod goal;
+pub mod link;
+pub mod order_key;
+pub mod policy;
+pub mod publisher;
+pub mod routing;
+pub mod server_setting;
+pub mod shop;
+pub mod shop_secret;
+pub mod stat_hour;
+pub mod stat_refused;
+pub mod stat_untracked;
+pub mod suppression;
+pub mod tenant;
+pub mod wrapped_key;

@@ -1,0 +1,25 @@
+//! Keys, each wrapped by the one above it.
+
+use sea_orm::entity::prelude::*;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "wrapped_key")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub purpose: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub number: i64,
+    pub wrapped: Vec<u8>,
+    pub wrapped_by: String,
+    pub state: String,
+    pub created_at_ms: i64,
+}
+
+/// Rows are joined by the queries that need it.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

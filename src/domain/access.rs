@@ -1,0 +1,157 @@
+//! Who may do what: one table, and no other place decides it.
+//!
+//! A key carries one role and one tenant. Operations are named as in the OpenAPI document; a test holds that every
+//! operation that needs a key stands here. Handlers ask [`may`] and nothing else; whether an object belongs to the
+//! caller's tenant is asked by the store, which answers "not found" for every other tenant's.
+
+use serde::{Deserialize, Serialize};
+
+/// What a key may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Runs the server; creates tenants. Has no door into a tenant's data.
+    Operator,
+    /// Runs a tenant.
+    Manager,
+    /// A shop's server.
+    Shop,
+    /// A publisher, for its own figures.
+    Publisher,
+    /// Reads decisions and configuration, changes nothing.
+    Auditor,
+    /// Handles people's rights.
+    Privacy,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 6] = [
+        Role::Operator,
+        Role::Manager,
+        Role::Shop,
+        Role::Publisher,
+        Role::Auditor,
+        Role::Privacy,
+    ];
+
+    /// The word in configuration, rows and answers.
+    pub fn code(self) -> &'static str {
+        match self {
+            Role::Operator => "operator",
+            Role::Manager => "manager",
+            Role::Shop => "shop",
+            Role::Publisher => "publisher",
+            Role::Auditor => "auditor",
+            Role::Privacy => "privacy",
+        }
+    }
+
+    /// The role with this word.
+    pub fn from_code(code: &str) -> Option<Role> {
+        Self::ALL.into_iter().find(|role| role.code() == code)
+    }
+}
+
+use Role::{Auditor, Manager, Operator, Privacy, Publisher, Shop};
+
+const RUN: &[Role] = &[Manager];
+const READ: &[Role] = &[Manager, Auditor, Privacy];
+
+/// Every operation that needs a key, with the roles that may call it.
+pub const TABLE: &[(&str, &[Role])] = &[
+    ("create_tenant", &[Operator]),
+    ("list_tenants", &[Operator, Manager, Auditor, Privacy]),
+    ("read_tenant", &[Operator, Manager, Auditor, Privacy]),
+    ("change_tenant", RUN),
+    ("archive_tenant", &[Operator]),
+    ("create_shop", RUN),
+    ("list_shops", READ),
+    ("read_shop", READ),
+    ("change_shop", RUN),
+    ("archive_shop", RUN),
+    ("create_publisher", RUN),
+    ("list_publishers", READ),
+    ("read_publisher", READ),
+    ("change_publisher", RUN),
+    ("archive_publisher", RUN),
+    ("create_campaign", RUN),
+    ("list_campaigns", READ),
+    ("read_campaign", READ),
+    ("change_campaign", RUN),
+    ("archive_campaign", RUN),
+    ("create_link", RUN),
+    ("list_links", READ),
+    ("read_link", READ),
+    ("change_link", RUN),
+    ("archive_link", RUN),
+    ("create_goal", RUN),
+    ("list_goals", READ),
+    ("read_goal", READ),
+    ("change_goal", RUN),
+    ("archive_goal", RUN),
+    ("create_user", RUN),
+    ("list_users", READ),
+    ("read_user", READ),
+    ("change_user", RUN),
+    ("archive_user", RUN),
+    ("create_api_key", RUN),
+    ("list_api_keys", READ),
+    ("read_api_key", READ),
+    ("change_api_key", RUN),
+    ("archive_api_key", RUN),
+    ("send_postback", &[Shop]),
+    ("send_postback_form", &[Shop]),
+    ("send_shop_postback", &[Shop]),
+    ("send_shop_postback_form", &[Shop]),
+    ("create_conversion", &[Shop]),
+    ("create_conversions", &[Shop]),
+    ("change_conversion", &[Shop, Manager]),
+    ("change_conversion_by_order", &[Shop, Manager]),
+    ("send_consent_signal", &[Shop, Privacy]),
+    ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),
+    ("read_consent_report", READ),
+];
+
+/// Whether a role may call an operation. What does not stand in the table, nobody may.
+pub fn may(role: Role, operation: &str) -> bool {
+    TABLE
+        .iter()
+        .any(|(name, roles)| *name == operation && roles.contains(&role))
+}
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The tenant's number; 0 for the server's operator.
+    pub tenant: i64,
+    /// The role.
+    pub role: Role,
+    /// The key's number, which the trail names.
+    pub key: i64,
+    /// The shop that a shop's key belongs to.
+    pub shop: Option<i64>,
+    /// The publisher that a publisher's key belongs to.
+    pub publisher: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_stands_once() {
+        for (place, (name, roles)) in TABLE.iter().enumerate() {
+            assert!(!roles.is_empty());
+            assert!(
+                !TABLE[..place].iter().any(|(other, _)| other == name),
+                "{name} stands twice"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_forbidden() {
+        assert!(Role::ALL.into_iter().all(|role| !may(role, "no_such_operation")));
+    }
+}

@@ -1,0 +1,338 @@
+//! From what signals say to what they mean: merging, and the state under a policy.
+//!
+//! Within one request the stricter answer wins: denied, then malformed, then granted, then unknown (DESIGN 4.1,
+//! consent.md 4). A signal that is present but cannot be used keeps the whole request from being granted, so that an
+//! explicit word never overrides a TC string that says less.
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::{Mode, Policy, Purpose};
+use super::refusal::Untracked;
+
+/// What one signal says about one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Answer {
+    /// Nothing that can be relied on.
+    #[default]
+    Unknown,
+    /// Yes.
+    Granted,
+    /// No.
+    Denied,
+}
+
+impl Answer {
+    fn stricter(self, other: Answer) -> Answer {
+        match (self, other) {
+            (Answer::Denied, _) | (_, Answer::Denied) => Answer::Denied,
+            (Answer::Granted, _) | (_, Answer::Granted) => Answer::Granted,
+            _ => Answer::Unknown,
+        }
+    }
+
+    fn bits(self) -> u16 {
+        match self {
+            Answer::Unknown => 0,
+            Answer::Granted => 1,
+            Answer::Denied => 2,
+        }
+    }
+}
+
+/// The kinds of signal, as bits: which of them arrived is part of the consent record, what they held is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalKind {
+    /// Einklang's own word (`consent`, `cons`).
+    Explicit,
+    /// `gdpr`.
+    Gdpr,
+    /// `gdpr_consent`.
+    Tcf,
+    /// `addtl_consent`.
+    AdditionalConsent,
+    /// `gpp`.
+    Gpp,
+    /// `gpp_sid`.
+    GppSid,
+    /// `us_privacy`.
+    UsPrivacy,
+    /// `gcs`.
+    Gcs,
+    /// `gcd`.
+    Gcd,
+    /// `gpc` or `Sec-GPC`.
+    Gpc,
+}
+
+impl SignalKind {
+    /// Every kind, in the order of their bits.
+    pub const ALL: [SignalKind; 10] = [
+        SignalKind::Explicit,
+        SignalKind::Gdpr,
+        SignalKind::Tcf,
+        SignalKind::AdditionalConsent,
+        SignalKind::Gpp,
+        SignalKind::GppSid,
+        SignalKind::UsPrivacy,
+        SignalKind::Gcs,
+        SignalKind::Gcd,
+        SignalKind::Gpc,
+    ];
+
+    fn bit(self) -> u16 {
+        1 << (self as u16)
+    }
+
+    /// The parameter's name.
+    pub fn code(self) -> &'static str {
+        match self {
+            SignalKind::Explicit => "consent",
+            SignalKind::Gdpr => "gdpr",
+            SignalKind::Tcf => "gdpr_consent",
+            SignalKind::AdditionalConsent => "addtl_consent",
+            SignalKind::Gpp => "gpp",
+            SignalKind::GppSid => "gpp_sid",
+            SignalKind::UsPrivacy => "us_privacy",
+            SignalKind::Gcs => "gcs",
+            SignalKind::Gcd => "gcd",
+            SignalKind::Gpc => "gpc",
+        }
+    }
+}
+
+/// The state that a decision is made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentState {
+    /// Everything required was granted.
+    Granted,
+    /// Something required was declined.
+    Denied,
+    /// Not enough was said.
+    Unknown,
+    /// Something cannot be read.
+    Malformed,
+}
+
+impl ConsentState {
+    /// The word in records and answers.
+    pub fn code(self) -> &'static str {
+        match self {
+            ConsentState::Granted => "granted",
+            ConsentState::Denied => "denied",
+            ConsentState::Unknown => "unknown",
+            ConsentState::Malformed => "malformed",
+        }
+    }
+}
+
+/// All signals of one request, merged. Small, free of the signals' texts, and all that later steps see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Assessment {
+    answers: [Answer; 3],
+    malformed: bool,
+    unusable: bool,
+    kinds: u16,
+    /// The vendor id that a TC string was read for: an assessment made for another id is worth nothing.
+    vendor: Option<u16>,
+}
+
+impl Assessment {
+    /// An assessment of nothing, for a tenant with this vendor id.
+    pub fn for_vendor(vendor: Option<u16>) -> Self {
+        Self {
+            vendor,
+            ..Self::default()
+        }
+    }
+
+    /// A signal of this kind says this about every purpose.
+    pub fn add_all(&mut self, kind: SignalKind, answer: Answer) {
+        self.add(kind, [answer; 3]);
+    }
+
+    /// A signal of this kind says this about each purpose.
+    pub fn add(&mut self, kind: SignalKind, answers: [Answer; 3]) {
+        self.kinds |= kind.bit();
+        for (mine, new) in self.answers.iter_mut().zip(answers) {
+            *mine = mine.stricter(new);
+        }
+    }
+
+    /// A signal of this kind arrived and cannot be read.
+    pub fn add_malformed(&mut self, kind: SignalKind) {
+        self.kinds |= kind.bit();
+        self.malformed = true;
+    }
+
+    /// A signal of this kind is well formed and proves nothing: nothing else may be taken for a grant beside it.
+    pub fn add_unusable(&mut self, kind: SignalKind) {
+        self.kinds |= kind.bit();
+        self.unusable = true;
+    }
+
+    /// Whether no signal arrived at all. `gdpr` alone says which law applies, not what the person said, and
+    /// `gpp_sid` alone names sections that are not there.
+    pub fn absent(&self) -> bool {
+        let silent = SignalKind::Gdpr.bit() | SignalKind::GppSid.bit() | SignalKind::AdditionalConsent.bit();
+        self.kinds & !silent == 0 && !self.malformed
+    }
+
+    /// The kinds of signal that arrived, as bits.
+    pub fn kinds(&self) -> u16 {
+        self.kinds
+    }
+
+    /// The parameter names of the kinds in a bit set.
+    pub fn kind_codes(kinds: u16) -> Vec<&'static str> {
+        SignalKind::ALL
+            .into_iter()
+            .filter(|kind| kinds & kind.bit() != 0)
+            .map(SignalKind::code)
+            .collect()
+    }
+
+    /// The state under a policy.
+    pub fn state(&self, policy: &Policy) -> ConsentState {
+        let answer = |purpose: &Purpose| self.answers.get(purpose.index()).copied().unwrap_or_default();
+        if policy
+            .require
+            .iter()
+            .any(|purpose| answer(purpose) == Answer::Denied)
+        {
+            return ConsentState::Denied;
+        }
+        if self.malformed {
+            return ConsentState::Malformed;
+        }
+        let all_granted = policy
+            .require
+            .iter()
+            .all(|purpose| answer(purpose) == Answer::Granted);
+        // Read for another vendor id than the policy in force names: proof of nothing.
+        let read_for_us = self.vendor == policy.tcf_vendor_id;
+        if all_granted && !self.unusable && read_for_us {
+            ConsentState::Granted
+        } else {
+            ConsentState::Unknown
+        }
+    }
+
+    /// The state and the three answers in eight bits: 2 for the state, 2 for each purpose (token, consent record).
+    pub fn bits(&self, state: ConsentState) -> u16 {
+        let state_bits = match state {
+            ConsentState::Unknown => 0,
+            ConsentState::Granted => 1,
+            ConsentState::Denied => 2,
+            ConsentState::Malformed => 3,
+        };
+        let mut bits = state_bits;
+        for (place, answer) in self.answers.iter().enumerate() {
+            bits |= answer.bits() << (2 + 2 * place);
+        }
+        bits
+    }
+}
+
+/// The word for one purpose in a bit set made by [`Assessment::bits`].
+pub fn purpose_word(bits: i64, purpose: Purpose) -> &'static str {
+    match (bits >> (2 + 2 * purpose.index())) & 3 {
+        1 => "granted",
+        2 => "denied",
+        _ => "unknown",
+    }
+}
+
+/// Whether a bit set made by [`Assessment::bits`] records a grant.
+pub fn is_granted(bits: i64) -> bool {
+    bits & 3 == 1
+}
+
+/// What becomes of a click: tracked, or counted under a reason and nothing else.
+pub fn decide_click(assessment: &Assessment, policy: &Policy) -> Result<ConsentState, Untracked> {
+    let state = assessment.state(policy);
+    match (state, policy.mode) {
+        (ConsentState::Granted, _) | (ConsentState::Unknown, Mode::OptOut) => Ok(state),
+        (ConsentState::Denied, _) => Err(Untracked::ConsentDenied),
+        (ConsentState::Malformed, _) => Err(Untracked::ConsentMalformed),
+        (ConsentState::Unknown, _) => Err(Untracked::ConsentMissing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(answer: Answer) -> Assessment {
+        let mut assessment = Assessment::default();
+        assessment.add_all(SignalKind::Explicit, answer);
+        assessment
+    }
+
+    #[test]
+    fn the_stricter_signal_wins() {
+        let policy = Policy::default();
+        let mut both = one(Answer::Granted);
+        assert_eq!(both.state(&policy), ConsentState::Granted);
+        both.add_malformed(SignalKind::Gpp);
+        assert_eq!(both.state(&policy), ConsentState::Malformed);
+        both.add_all(SignalKind::Gpc, Answer::Denied);
+        assert_eq!(both.state(&policy), ConsentState::Denied);
+    }
+
+    #[test]
+    fn a_signal_that_proves_nothing_is_not_overridden_by_a_word() {
+        let mut both = one(Answer::Granted);
+        both.add_unusable(SignalKind::Tcf);
+        assert_eq!(both.state(&Policy::default()), ConsentState::Unknown);
+    }
+
+    #[test]
+    fn an_assessment_for_another_vendor_grants_nothing() {
+        let policy = Policy {
+            tcf_vendor_id: Some(755),
+            ..Policy::default()
+        };
+        assert_eq!(one(Answer::Granted).state(&policy), ConsentState::Unknown);
+        let mut read_for_us = Assessment::for_vendor(Some(755));
+        read_for_us.add_all(SignalKind::Explicit, Answer::Granted);
+        assert_eq!(read_for_us.state(&policy), ConsentState::Granted);
+    }
+
+    #[test]
+    fn a_purpose_that_is_not_required_does_not_stop_the_rest() {
+        let mut partial = Assessment::default();
+        partial.add(
+            SignalKind::Tcf,
+            [Answer::Granted, Answer::Granted, Answer::Denied],
+        );
+        assert_eq!(partial.state(&Policy::default()), ConsentState::Granted);
+        let strict = Policy {
+            require: Purpose::ALL.to_vec(),
+            ..Policy::default()
+        };
+        assert_eq!(partial.state(&strict), ConsentState::Denied);
+    }
+
+    #[test]
+    fn only_signals_about_the_person_count_as_present() {
+        let mut gdpr = Assessment::default();
+        gdpr.add_all(SignalKind::Gdpr, Answer::Unknown);
+        assert!(gdpr.absent());
+        gdpr.add_all(SignalKind::Explicit, Answer::Unknown);
+        assert!(!gdpr.absent());
+    }
+
+    #[test]
+    fn bits_hold_the_state_and_each_answer() {
+        let mut partial = Assessment::default();
+        partial.add(
+            SignalKind::Tcf,
+            [Answer::Granted, Answer::Granted, Answer::Denied],
+        );
+        let bits = i64::from(partial.bits(ConsentState::Granted));
+        assert!(is_granted(bits));
+        assert_eq!(purpose_word(bits, Purpose::Measure), "granted");
+        assert_eq!(purpose_word(bits, Purpose::Personalise), "denied");
+    }
+}

@@ -1,0 +1,152 @@
+//! Identifiers: typed, prefixed outside, never bare.
+//!
+//! An id that stands in a URL or an answer carries a prefix that says what it names (`cnv_…`), so that a log line or
+//! a support ticket cannot confuse two kinds. The register of kinds is the list at the end of this file; it only grows.
+//! Inside a tenant, objects also have a small integer *number* that is never reused: the token, the counters and the
+//! associated data of every ciphertext use it, because it is short and stable.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::{Builder, Uuid};
+
+/// Why a text is not an id of the expected kind. Never holds the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an id of the kind {0}")]
+pub struct IdError(pub &'static str);
+
+/// A version 7 UUID from a time and ten random bytes: sortable, and a pure function of its arguments.
+pub fn time_ordered(at_ms: i64, random: [u8; 10]) -> Uuid {
+    Builder::from_unix_timestamp_millis(u64::try_from(at_ms).unwrap_or(0), &random).into_uuid()
+}
+
+/// The seconds since 1970 that a version 7 UUID carries: the partition key of rows that are named by one.
+pub fn seconds_of(id: Uuid) -> i64 {
+    id.get_timestamp()
+        .map_or(0, |time| i64::try_from(time.to_unix().0).unwrap_or(0))
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// What this kind's ids begin with.
+            pub const PREFIX: &'static str = $prefix;
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{}", $prefix, self.0.simple())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let error = IdError($prefix);
+                let digits = text.strip_prefix($prefix).ok_or(error)?;
+                // Only the form that we print: 32 lower-case hexadecimal digits.
+                let exact = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+                if !exact {
+                    return Err(error);
+                }
+                Uuid::try_parse(digits).map(Self).map_err(|_| error)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+
+            fn try_from(text: String) -> Result<Self, IdError> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+kinds! {
+    /// A tenant: exactly one controller.
+    TenantId = "tnt_";
+    /// An advertiser's shop.
+    ShopId = "sho_";
+    /// A publisher.
+    PublisherId = "pub_";
+    /// A campaign.
+    CampaignId = "cmp_";
+    /// A publisher's link to a campaign.
+    LinkId = "lnk_";
+    /// What counts as a conversion in a campaign.
+    GoalId = "gol_";
+    /// A person or program that signs in.
+    UserId = "usr_";
+    /// An API key (its name, not its secret).
+    ApiKeyId = "key_";
+    /// A conversion.
+    ConversionId = "cnv_";
+    /// One request, as it is named in answers, logs and the audit trail.
+    RequestId = "req_";
+}
+
+/// The 128 random bits that name a click inside a token. Never shown outside.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClickId(pub [u8; 16]);
+
+impl fmt::Debug for ClickId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClickId(..)")
+    }
+}
+
+/// Where a click's row is: everything but the tenant is carried by its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClickKey {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// When the click happened, in seconds since 1970.
+    pub issued_at_s: i64,
+    /// The click.
+    pub click: ClickId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_read_back_only_in_their_own_kind_and_form() {
+        let id = ConversionId(time_ordered(1_790_000_000_123, [7; 10]));
+        let text = id.to_string();
+        assert_eq!(text.parse::<ConversionId>(), Ok(id));
+        assert_eq!(text.parse::<LinkId>(), Err(IdError("lnk_")));
+        for bad in [
+            "",
+            "cnv_",
+            "cnv_zz",
+            &text.to_uppercase(),
+            &text[..text.len() - 1],
+            &format!("{text}0"),
+        ] {
+            assert!(bad.parse::<ConversionId>().is_err());
+        }
+    }
+
+    #[test]
+    fn the_second_of_an_id_is_the_second_it_was_made() {
+        assert_eq!(
+            seconds_of(time_ordered(1_790_000_000_999, [255; 10])),
+            1_790_000_000
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! Decisions only. Promise: no I/O, no clock, no randomness; times, ids, nonces and keys are arguments.
+//!
+//! Reading order: `refusal` (every answer), `policy`, `signal` and `tcf` (what arrived), `consent` (what it means),
+//! `attribution` (the verdict), `token` and `keys` (how it is sealed), `event` (what the trail says of it).
+
+pub mod access;
+pub mod agent;
+pub mod attribution;
+pub mod campaign;
+pub mod consent;
+pub mod event;
+pub mod ids;
+pub mod keys;
+pub mod landing;
+pub mod money;
+pub mod policy;
+pub mod refusal;
+pub mod routing;
+pub mod signal;
+pub mod tcf;
+pub mod token;

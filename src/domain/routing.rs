@@ -1,0 +1,152 @@
+//! Routing data: everything a request needs to know before the ledger is asked, as one immutable value.
+//!
+//! A snapshot is replaced whole when something changes. What is archived, ended or paused stays in it as far as late
+//! postbacks need it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use super::access::Principal;
+use super::campaign::{ShopAuth, Tenant};
+use super::keys::KeyRing;
+use super::landing::Template;
+use super::money::Currency;
+use super::policy::PolicyVersion;
+use super::refusal::RefusalMode;
+
+/// One version of the routing data.
+#[derive(Debug, Default)]
+pub struct Routing {
+    /// The version that the database had when this was read.
+    pub version: i64,
+    /// Tenants by number.
+    pub tenants: HashMap<i64, Arc<TenantRoute>>,
+    /// Links by the slug in the URL.
+    pub links: HashMap<String, LinkRoute>,
+    /// Shops by their public reference: (tenant, shop).
+    pub shop_references: HashMap<String, (i64, i64)>,
+    /// Live API keys by the SHA-256 of the whole key.
+    pub api_keys: HashMap<[u8; 32], Principal>,
+}
+
+/// A tenant as routing sees it.
+#[derive(Debug)]
+pub struct TenantRoute {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Its time zone.
+    pub zone: Tz,
+    /// The policy in force.
+    pub policy: PolicyVersion,
+    /// Its keys.
+    pub keys: KeyRing,
+    /// Its shops by number.
+    pub shops: HashMap<i64, Arc<ShopRoute>>,
+    /// Its campaigns by number.
+    pub campaigns: HashMap<i64, Arc<CampaignRoute>>,
+}
+
+impl TenantRoute {
+    /// The tenant's number.
+    pub fn number(&self) -> i64 {
+        self.tenant.object.number
+    }
+}
+
+/// A shop as routing sees it.
+#[derive(Debug)]
+pub struct ShopRoute {
+    /// Its number.
+    pub number: i64,
+    /// Hosts for deep links.
+    pub landing_hosts: Vec<String>,
+    /// The parameter that carries the token.
+    pub token_parameter: String,
+    /// The default currency.
+    pub currency: Currency,
+    /// Every currency it takes.
+    pub currencies: Vec<Currency>,
+    /// Overrides the tenant's.
+    pub refusal: Option<RefusalMode>,
+    /// How it authenticates.
+    pub auth: ShopAuth,
+    /// Where its postbacks may come from; empty: anywhere.
+    pub ip_allow: Vec<IpNet>,
+    /// Live HMAC secrets.
+    pub secrets: Vec<Zeroizing<Vec<u8>>>,
+    /// Whether it is archived.
+    pub archived: bool,
+}
+
+/// A campaign as routing sees it.
+#[derive(Debug)]
+pub struct CampaignRoute {
+    /// Its number.
+    pub number: i64,
+    /// Its slug.
+    pub slug: String,
+    /// The shop's number.
+    pub shop: i64,
+    /// Where its clicks land.
+    pub template: Template,
+    /// Whether links may name another page.
+    pub deep_links: bool,
+    /// The attribution window.
+    pub window_seconds: i64,
+    /// Where visitors go while it does not run.
+    pub fallback_url: Option<String>,
+    /// When it begins.
+    pub starts_at_ms: Option<i64>,
+    /// When it ends.
+    pub ends_at_ms: Option<i64>,
+    /// Whether it is paused or archived.
+    pub stopped: bool,
+    /// Its goals: (slug, number).
+    pub goals: Vec<(String, i64)>,
+}
+
+impl CampaignRoute {
+    /// Whether clicks are taken at this moment.
+    pub fn runs(&self, now_ms: i64) -> bool {
+        !self.stopped
+            && self.starts_at_ms.is_none_or(|start| now_ms >= start)
+            && self.ends_at_ms.is_none_or(|end| now_ms < end)
+    }
+
+    /// The number of a goal.
+    pub fn goal(&self, slug: &str) -> Option<i64> {
+        self.goals
+            .iter()
+            .find(|(name, _)| name == slug)
+            .map(|(_, number)| *number)
+    }
+}
+
+/// A tracking link as routing sees it.
+#[derive(Debug, Clone)]
+pub struct LinkRoute {
+    /// Its number.
+    pub number: i64,
+    /// Its slug.
+    pub slug: String,
+    /// The tenant.
+    pub tenant: Arc<TenantRoute>,
+    /// The campaign.
+    pub campaign: Arc<CampaignRoute>,
+    /// The shop.
+    pub shop: Arc<ShopRoute>,
+    /// The publisher's number.
+    pub publisher: i64,
+    /// The publisher's slug.
+    pub publisher_slug: String,
+    /// Whether the publisher's own word may grant.
+    pub contract: bool,
+    /// Whether the link, its publisher, its shop or its tenant is archived.
+    pub stopped: bool,
+    /// Default sub-ids.
+    pub subs: Vec<(u8, String)>,
+}

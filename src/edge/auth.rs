@@ -1,0 +1,236 @@
+//! Who is calling: a bearer key to a [`Principal`], the access table, and the limit per caller.
+//!
+//! One layer does it for every operation of the OpenAPI document before any body is read, so that no handler can forget
+//! it: the matched path and method give the operation, the operation gives the roles. Postbacks may come without a key;
+//! their handler then checks the shop's signature.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use super::listener::PeerAddr;
+use super::problem::Problem;
+use crate::domain::access::{Principal, may};
+use crate::domain::refusal::Reason;
+use crate::flow::access::AccessFlow;
+
+const WINDOW_SECONDS: u32 = 60;
+
+/// How a route may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// By anybody.
+    Open,
+    /// With a key.
+    Keyed(&'static str),
+    /// With a key, or with a shop's signature, which the handler checks.
+    Signed(&'static str),
+}
+
+/// Routes by method and path template.
+pub type Entrances = HashMap<(Method, String), Entrance>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Caller {
+    Key(i64, i64),
+    Address(IpAddr),
+}
+
+type Limiter = RateLimiter<
+    Caller,
+    governor::state::keyed::DefaultKeyedStateStore<Caller>,
+    DefaultClock,
+    StateInformationMiddleware,
+>;
+
+/// The gate in front of every route.
+pub struct Gate {
+    access: AccessFlow,
+    entrances: Entrances,
+    limiter: Limiter,
+    per_minute: u32,
+    proxies: Vec<ipnet::IpNet>,
+}
+
+impl Gate {
+    /// A gate with this many requests per caller and minute.
+    pub fn new(
+        access: AccessFlow,
+        entrances: Entrances,
+        per_minute: NonZeroU32,
+        proxies: Vec<ipnet::IpNet>,
+    ) -> Self {
+        let quota = Quota::per_minute(per_minute);
+        let limiter: DefaultKeyedRateLimiter<Caller> = RateLimiter::keyed(quota);
+        let limiter = limiter.with_middleware::<StateInformationMiddleware>();
+        Self {
+            access,
+            entrances,
+            limiter,
+            per_minute: per_minute.get(),
+            proxies,
+        }
+    }
+
+    /// Forgets callers that were quiet long enough to have their whole quota again.
+    pub fn forget_quiet_callers(&self) {
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
+    }
+
+    /// Takes one request from the caller's quota: what is left, or how long to wait.
+    fn take(&self, caller: Caller) -> Result<u32, Duration> {
+        match self.limiter.check_key(&caller) {
+            Ok(state) => Ok(state.remaining_burst_capacity()),
+            Err(not_until) => Err(not_until.wait_time_from(DefaultClock::default().now())),
+        }
+    }
+}
+
+/// Where a request came from: the peer, or behind configured proxies the rightmost address that is none of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Origin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Origin>()
+            .copied()
+            .ok_or_else(|| Problem::new(Reason::Internal))
+    }
+}
+
+fn origin(request: &Request, proxies: &[ipnet::IpNet]) -> IpAddr {
+    let peer = request
+        .extensions()
+        .get::<PeerAddr>()
+        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
+    let trusted = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
+    if !trusted(&peer) {
+        return peer;
+    }
+    let mut hops: Vec<IpAddr> = Vec::new();
+    for value in request.headers().get_all("x-forwarded-for") {
+        for hop in value.to_str().unwrap_or("").split(',') {
+            match hop.trim().parse() {
+                Ok(address) => hops.push(address),
+                // What cannot be read cannot be trusted either, nor can anything left of it.
+                Err(_) => hops.clear(),
+            }
+        }
+    }
+    hops.into_iter().rev().find(|hop| !trusted(hop)).unwrap_or(peer)
+}
+
+/// An IPv6 caller is its /64: one line has that many addresses.
+fn address_key(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => IpAddr::V6((u128::from(six) >> 64 << 64).into()),
+    }
+}
+
+/// The layer: authenticates, authorises, limits, and names the origin.
+pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let address = origin(&request, &gate.proxies);
+    request.extensions_mut().insert(Origin(address));
+    let entrance = entrance(&gate.entrances, &request);
+    let (operation, signed) = match entrance {
+        Entrance::Open => return next.run(request).await,
+        Entrance::Keyed(operation) => (operation, false),
+        Entrance::Signed(operation) => (operation, true),
+    };
+    let principal = bearer(request.headers()).and_then(|key| gate.access.identify(key));
+    let caller = match &principal {
+        Some(principal) => Caller::Key(principal.tenant, principal.key),
+        None => Caller::Address(address_key(address)),
+    };
+    let left = match gate.take(caller) {
+        Ok(left) => left,
+        Err(wait) => {
+            let mut problem = Problem::new(Reason::RateLimited);
+            problem.retry_after_seconds = u32::try_from(wait.as_secs()).unwrap_or(WINDOW_SECONDS).max(1);
+            return with_limits(problem.into_response(), &gate, 0);
+        }
+    };
+    let presented = request.headers().contains_key(header::AUTHORIZATION);
+    let response = match principal {
+        Some(principal) if may(principal.role, operation) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Some(_) => Problem::new(Reason::Forbidden).into_response(),
+        // A key that was shown and is not known is a refusal, never a reason to try something weaker.
+        None if signed && !presented => next.run(request).await,
+        None => Problem::new(Reason::Unauthenticated).into_response(),
+    };
+    with_limits(response, &gate, left)
+}
+
+fn entrance(entrances: &Entrances, request: &Request) -> Entrance {
+    let Some(path) = request.extensions().get::<MatchedPath>() else {
+        return Entrance::Open;
+    };
+    // HEAD is answered by the GET handler.
+    let method = if request.method() == Method::HEAD {
+        Method::GET
+    } else {
+        request.method().clone()
+    };
+    // What is not in the document is either open by nature (docs, health) or does not exist.
+    entrances
+        .get(&(method, path.as_str().to_owned()))
+        .copied()
+        .unwrap_or(Entrance::Open)
+}
+
+/// The headers of draft-ietf-httpapi-ratelimit-headers-10.
+fn with_limits(mut response: Response, gate: &Gate, left: u32) -> Response {
+    let policy = format!("\"caller\";q={};w={WINDOW_SECONDS}", gate.per_minute);
+    let state = format!("\"caller\";r={left};t={WINDOW_SECONDS}");
+    for (name, text) in [("ratelimit-policy", policy), ("ratelimit", state)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The key of an `Authorization: Bearer` header that occurs once.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next()?.to_str().ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// The authenticated caller, put there by [`guard`].
+pub struct Authenticated(pub Principal);
+
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let principal = parts.extensions.get::<Principal>().cloned();
+        principal
+            .map(Authenticated)
+            .ok_or_else(|| Problem::new(Reason::Unauthenticated))
+    }
+}

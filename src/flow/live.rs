@@ -1,0 +1,158 @@
+//! What every flow shares: the store, the keys, the routing snapshot, the clock, randomness.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use uuid::Uuid;
+
+use super::FlowError;
+use crate::domain::event::{Actor, AuditEvent};
+use crate::domain::ids::time_ordered;
+use crate::domain::keys::{Secret, epoch_of};
+use crate::domain::routing::Routing;
+use crate::store::Store;
+use crate::store::tx::Tx;
+
+/// The time. Only `app` has one that ticks by itself.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970, UTC.
+    fn now_ms(&self) -> i64;
+}
+
+/// Random bytes that nobody can guess. Only `app` has a supply.
+pub trait Entropy: Send + Sync {
+    /// Fills the bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The shared part of all flows.
+pub struct Live {
+    store: Store,
+    root: Secret,
+    routing: RwLock<Arc<Routing>>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Live {
+    /// Reads the routing data and is ready.
+    pub async fn start(
+        store: Store,
+        root: Secret,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, FlowError> {
+        let routing = store.load_routing(&root, clock.now_ms()).await?;
+        Ok(Arc::new(Self {
+            store,
+            root,
+            routing: RwLock::new(Arc::new(routing)),
+            clock,
+            entropy,
+        }))
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The root key.
+    pub(super) fn root(&self) -> &Secret {
+        &self.root
+    }
+
+    /// Now, in milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Now, in seconds.
+    pub fn now_s(&self) -> i64 {
+        self.clock.now_ms().div_euclid(1_000)
+    }
+
+    /// Random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    /// A supply of random bytes for key making.
+    pub(super) fn fill(&self) -> impl Fn(&mut [u8]) + Send + Sync + '_ {
+        |bytes: &mut [u8]| self.entropy.fill(bytes)
+    }
+
+    /// A new time-ordered id.
+    pub fn new_id(&self) -> Uuid {
+        time_ordered(self.now_ms(), self.random())
+    }
+
+    /// The present routing data.
+    pub fn routing(&self) -> Arc<Routing> {
+        Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the routing data anew.
+    pub async fn reload(&self) -> Result<(), FlowError> {
+        let fresh = Arc::new(self.store.load_routing(&self.root, self.now_ms()).await?);
+        let mut current = self.routing.write().unwrap_or_else(PoisonError::into_inner);
+        if fresh.version >= current.version {
+            *current = fresh;
+        }
+        Ok(())
+    }
+
+    /// Reads the routing data anew if another node or process changed it.
+    pub async fn reload_if_changed(&self) -> Result<bool, FlowError> {
+        if self.store.routing_version().await? == self.routing().version {
+            return Ok(false);
+        }
+        self.reload().await?;
+        Ok(true)
+    }
+
+    /// Makes sure that every tenant has its epoch keys for this month and the next.
+    pub async fn prepare_epochs(&self) -> Result<(), FlowError> {
+        let month = epoch_of(self.now_s());
+        let routing = self.routing();
+        for (number, tenant) in &routing.tenants {
+            for epoch in [month, month.saturating_add(1)] {
+                if !tenant.keys.has_epoch(epoch) {
+                    self.make_epoch(*number, epoch).await?;
+                }
+            }
+        }
+        self.store.prepare_months(self.now_s()).await?;
+        Ok(())
+    }
+
+    /// Makes one month's epoch key for a tenant and reads the routing data anew.
+    pub async fn make_epoch(&self, tenant: i64, epoch: u16) -> Result<(), FlowError> {
+        let tx: Tx = self.store.begin().await?;
+        let fill = self.fill();
+        if tx
+            .make_epoch(tenant, &self.root, epoch, self.now_ms(), &fill)
+            .await?
+        {
+            let mut event = self.event(tenant, "key.created", &Actor::Server, "created");
+            event.object = Some(format!("epoch:{epoch}"));
+            tx.touch_routing().await?;
+            tx.commit_with(&event.into()).await?;
+        }
+        self.reload().await
+    }
+
+    /// An audit event of now.
+    pub fn event(
+        &self,
+        tenant: i64,
+        action: &'static str,
+        actor: &Actor,
+        outcome: &'static str,
+    ) -> AuditEvent {
+        let mut event = AuditEvent::new(tenant, action, actor, outcome, &self.random());
+        event.at_ms = Some(self.now_ms());
+        event
+    }
+}

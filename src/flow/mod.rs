@@ -1,0 +1,44 @@
+//! Gather, decide, commit. Promise: one transaction for one decision; no HTTP, no SQL.
+//!
+//! Each capability has one small flow. What they share is [`Live`]: the store, the root key, the present routing data
+//! and the two things that only `app` may make, the clock and the supply of random bytes.
+
+pub mod access;
+pub mod live;
+
+pub use live::{Clock, Entropy, Live};
+
+use crate::domain::refusal::Reason;
+use crate::store::StoreError;
+
+/// Why a flow did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// It was decided not to; the reason is the answer.
+    #[error("refused: {}", .0.code())]
+    Refused(Reason),
+    /// A parameter is wrong; the second text says how, in words of ours.
+    #[error("parameter {0} is not acceptable")]
+    Invalid(&'static str, &'static str),
+    /// A unique name is taken.
+    #[error("{0} is taken")]
+    Taken(&'static str),
+    /// The ledger failed.
+    #[error("the store failed")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for FlowError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Taken(field) => FlowError::Taken(field),
+            other => FlowError::Store(other),
+        }
+    }
+}
+
+impl From<Reason> for FlowError {
+    fn from(reason: Reason) -> Self {
+        FlowError::Refused(reason)
+    }
+}

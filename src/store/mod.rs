@@ -1,0 +1,15 @@
+//! The only SQL. Promise: no commit without a trail, and every statement names its tenant.
+//!
+//! Two kinds of access share one set of pools. The hot path (clicks, postbacks, consent changes) goes through
+//! [`tx::Batch`]: one transaction for everything that has queued up, one prepared statement per table. Everything else
+//! goes through [`tx::Tx`] and sea-orm. SQLite has exactly one writing connection, which both take in turn.
+
+pub mod batch;
+pub mod cells;
+pub mod connect;
+pub mod keys;
+pub mod lanes;
+pub mod routing;
+pub mod tx;
+
+pub use connect::{Store, StoreError};

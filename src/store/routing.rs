@@ -1,0 +1,375 @@
+//! Reading the routing snapshot: all live configuration, keys unwrapped, as one value.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::connect::{Store, StoreError};
+use super::keys::assemble;
+use crate::domain::access::{Principal, Role};
+use crate::domain::campaign::{Object, ShopAuth, Tenant};
+use crate::domain::keys::{KeyRing, Place, Secret};
+use crate::domain::landing::Template;
+use crate::domain::money::Currency;
+use crate::domain::policy::{Policy, PolicyVersion};
+use crate::domain::refusal::RefusalMode;
+use crate::domain::routing::{CampaignRoute, LinkRoute, Routing, ShopRoute, TenantRoute};
+
+/// A configuration document that does not read back names its table and column.
+pub(super) fn parse<T: DeserializeOwned>(
+    text: &str,
+    table: &'static str,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Inconsistent { table, column })
+}
+
+/// The word of a small enum as it stands in a row.
+pub(super) fn word<T: DeserializeOwned>(
+    text: &str,
+    table: &'static str,
+    column: &'static str,
+) -> Result<T, StoreError> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned()))
+        .map_err(|_| StoreError::Inconsistent { table, column })
+}
+
+impl Store {
+    /// The version of the routing data.
+    pub async fn routing_version(&self) -> Result<i64, StoreError> {
+        let connection = self.reader();
+        let connection = connection.connection();
+        let select = Statement::from_string(
+            connection.get_database_backend(),
+            "SELECT version FROM routing WHERE id = 1",
+        );
+        let row = connection.query_one_raw(select).await?;
+        let row = row.ok_or(StoreError::Inconsistent {
+            table: "routing",
+            column: "version",
+        })?;
+        Ok(row.try_get("", "version")?)
+    }
+
+    /// Reads everything. `now_ms` chooses the policy versions in force.
+    pub async fn load_routing(&self, root: &Secret, now_ms: i64) -> Result<Routing, StoreError> {
+        // The version first: a change that comes in between is then noticed at the next look.
+        let version = self.routing_version().await?;
+        let reader = self.reader();
+        let connection = reader.connection();
+        let mut routing = Routing {
+            version,
+            ..Routing::default()
+        };
+        for row in entity::tenant::Entity::find().all(connection).await? {
+            let number = row.tenant;
+            let tenant = load_tenant(connection, row, root, now_ms).await?;
+            for (reference, shop) in tenant.1 {
+                routing.shop_references.insert(reference, (number, shop));
+            }
+            routing.tenants.insert(number, Arc::new(tenant.0));
+        }
+        load_links(connection, &mut routing).await?;
+        load_api_keys(connection, &mut routing).await?;
+        Ok(routing)
+    }
+}
+
+async fn load_tenant<C: ConnectionTrait>(
+    connection: &C,
+    row: entity::tenant::Model,
+    root: &Secret,
+    now_ms: i64,
+) -> Result<(TenantRoute, Vec<(String, i64)>), StoreError> {
+    let number = row.tenant;
+    let keys = assemble(&super::keys::key_rows(connection, number).await?, number, root)?;
+    let policy = load_policy(connection, number, now_ms).await?;
+    let campaigns = load_campaigns(connection, number).await?;
+    let (shops, references) = load_shops(connection, number, &keys).await?;
+    let zone = row.time_zone.parse().map_err(|_| StoreError::Inconsistent {
+        table: "tenant",
+        column: "time_zone",
+    })?;
+    let controller = row
+        .controller
+        .as_deref()
+        .map(|text| parse(text, "tenant", "controller"))
+        .transpose()?;
+    let object = Object {
+        tenant: number,
+        number,
+        id: row.id,
+        created_at_ms: row.created_at_ms,
+        updated_at_ms: row.updated_at_ms,
+        archived_at_ms: row.archived_at_ms,
+    };
+    let tenant = Tenant {
+        object,
+        slug: row.slug,
+        time_zone: row.time_zone,
+        controller,
+    };
+    Ok((
+        TenantRoute {
+            tenant,
+            zone,
+            policy,
+            keys,
+            shops,
+            campaigns,
+        },
+        references,
+    ))
+}
+
+/// The newest policy version whose time has come.
+async fn load_policy<C: ConnectionTrait>(
+    connection: &C,
+    tenant: i64,
+    now_ms: i64,
+) -> Result<PolicyVersion, StoreError> {
+    use entity::policy::Column;
+    let row = entity::policy::Entity::find()
+        .filter(Column::Tenant.eq(tenant))
+        .filter(Column::EffectiveFromMs.lte(now_ms))
+        .order_by_desc(Column::Version)
+        .one(connection)
+        .await?;
+    let Some(row) = row else {
+        // The clock stands before the first version: the first one holds.
+        let first = entity::policy::Entity::find()
+            .filter(Column::Tenant.eq(tenant))
+            .order_by_asc(Column::Version)
+            .one(connection)
+            .await?
+            .ok_or(StoreError::Inconsistent {
+                table: "policy",
+                column: "version",
+            })?;
+        return policy_version(&first);
+    };
+    policy_version(&row)
+}
+
+fn policy_version(row: &entity::policy::Model) -> Result<PolicyVersion, StoreError> {
+    let version = u16::try_from(row.version).map_err(|_| StoreError::Inconsistent {
+        table: "policy",
+        column: "version",
+    })?;
+    let policy: Policy = parse(&row.document, "policy", "document")?;
+    Ok(PolicyVersion { version, policy })
+}
+
+type Shops = (HashMap<i64, Arc<ShopRoute>>, Vec<(String, i64)>);
+
+async fn load_shops<C: ConnectionTrait>(
+    connection: &C,
+    tenant: i64,
+    keys: &KeyRing,
+) -> Result<Shops, StoreError> {
+    let mut shops = HashMap::new();
+    let mut references = Vec::new();
+    let rows = entity::shop::Entity::find()
+        .filter(entity::shop::Column::Tenant.eq(tenant))
+        .all(connection)
+        .await?;
+    for row in rows {
+        let secrets = load_secrets(connection, tenant, row.shop, keys).await?;
+        let currency = |code: &str| {
+            Currency::parse(code).map_err(|_| StoreError::Inconsistent {
+                table: "shop",
+                column: "currencies",
+            })
+        };
+        let codes: Vec<String> = parse(&row.currencies, "shop", "currencies")?;
+        let auth: ShopAuth = word(&row.auth, "shop", "auth")?;
+        let refusal: Option<RefusalMode> = row
+            .refusal
+            .as_deref()
+            .map(|text| word(text, "shop", "refusal"))
+            .transpose()?;
+        references.push((row.reference, row.shop));
+        let route = ShopRoute {
+            number: row.shop,
+            landing_hosts: parse(&row.landing_hosts, "shop", "landing_hosts")?,
+            token_parameter: row.token_parameter,
+            currency: currency(row.currency.trim())?,
+            currencies: codes
+                .iter()
+                .map(|code| currency(code))
+                .collect::<Result<_, _>>()?,
+            refusal,
+            auth,
+            ip_allow: parse(&row.ip_allow, "shop", "ip_allow")?,
+            secrets,
+            archived: row.archived_at_ms.is_some(),
+        };
+        shops.insert(row.shop, Arc::new(route));
+    }
+    Ok((shops, references))
+}
+
+/// Where a shop's HMAC secret stands.
+pub(super) fn secret_place(tenant: i64, row: &[u8]) -> Place<'_> {
+    Place {
+        tenant,
+        table: "shop_secret",
+        column: "sealed",
+        row,
+        key_version: 1,
+    }
+}
+
+/// The row's part of a secret's place.
+pub(super) fn secret_row(shop: i64, slot: i64) -> [u8; 16] {
+    let mut row = [0; 16];
+    row[..8].copy_from_slice(&shop.to_be_bytes());
+    row[8..].copy_from_slice(&slot.to_be_bytes());
+    row
+}
+
+async fn load_secrets<C: ConnectionTrait>(
+    connection: &C,
+    tenant: i64,
+    shop: i64,
+    keys: &KeyRing,
+) -> Result<Vec<Zeroizing<Vec<u8>>>, StoreError> {
+    use entity::shop_secret::Column;
+    let rows = entity::shop_secret::Entity::find()
+        .filter(Column::Tenant.eq(tenant))
+        .filter(Column::Shop.eq(shop))
+        .order_by_asc(Column::Slot)
+        .all(connection)
+        .await?;
+    let open = |row: &entity::shop_secret::Model| {
+        keys.secrets_key()
+            .open(&secret_place(tenant, &secret_row(shop, row.slot)), &row.sealed)
+    };
+    rows.iter()
+        .map(open)
+        .collect::<Result<_, _>>()
+        .map_err(StoreError::from)
+}
+
+async fn load_campaigns<C: ConnectionTrait>(
+    connection: &C,
+    tenant: i64,
+) -> Result<HashMap<i64, Arc<CampaignRoute>>, StoreError> {
+    let mut goals: HashMap<i64, Vec<(String, i64)>> = HashMap::new();
+    let goal_rows = entity::goal::Entity::find()
+        .filter(entity::goal::Column::Tenant.eq(tenant))
+        .filter(entity::goal::Column::ArchivedAtMs.is_null())
+        .all(connection)
+        .await?;
+    for row in goal_rows {
+        goals.entry(row.campaign).or_default().push((row.slug, row.goal));
+    }
+    let mut campaigns = HashMap::new();
+    let rows = entity::campaign::Entity::find()
+        .filter(entity::campaign::Column::Tenant.eq(tenant))
+        .all(connection)
+        .await?;
+    for row in rows {
+        let template = Template::parse(&row.landing_url).map_err(|_| StoreError::Inconsistent {
+            table: "campaign",
+            column: "landing_url",
+        })?;
+        let route = CampaignRoute {
+            number: row.campaign,
+            slug: row.slug,
+            shop: row.shop,
+            template,
+            deep_links: row.deep_links,
+            window_seconds: row.window_days * 86_400,
+            fallback_url: row.fallback_url,
+            starts_at_ms: row.starts_at_ms,
+            ends_at_ms: row.ends_at_ms,
+            stopped: row.paused || row.archived_at_ms.is_some(),
+            goals: goals.remove(&row.campaign).unwrap_or_default(),
+        };
+        campaigns.insert(row.campaign, Arc::new(route));
+    }
+    Ok(campaigns)
+}
+
+async fn load_links<C: ConnectionTrait>(connection: &C, routing: &mut Routing) -> Result<(), StoreError> {
+    let mut publishers = HashMap::new();
+    for row in entity::publisher::Entity::find().all(connection).await? {
+        publishers.insert((row.tenant, row.publisher), row);
+    }
+    for row in entity::link::Entity::find().all(connection).await? {
+        let broken = StoreError::Inconsistent {
+            table: "link",
+            column: "campaign",
+        };
+        let Some(tenant) = routing.tenants.get(&row.tenant) else {
+            return Err(broken);
+        };
+        let Some(campaign) = tenant.campaigns.get(&row.campaign) else {
+            return Err(broken);
+        };
+        let Some(shop) = tenant.shops.get(&campaign.shop) else {
+            return Err(broken);
+        };
+        let Some(publisher) = publishers.get(&(row.tenant, row.publisher)) else {
+            return Err(broken);
+        };
+        let stopped = row.archived_at_ms.is_some()
+            || publisher.archived_at_ms.is_some()
+            || shop.archived
+            || tenant.tenant.object.archived_at_ms.is_some();
+        let route = LinkRoute {
+            number: row.link,
+            slug: row.slug.clone(),
+            tenant: Arc::clone(tenant),
+            campaign: Arc::clone(campaign),
+            shop: Arc::clone(shop),
+            publisher: row.publisher,
+            publisher_slug: publisher.slug.clone(),
+            contract: publisher.explicit_consent.is_some(),
+            stopped,
+            subs: parse(&row.subs, "link", "subs")?,
+        };
+        routing.links.insert(row.slug, route);
+    }
+    Ok(())
+}
+
+async fn load_api_keys<C: ConnectionTrait>(connection: &C, routing: &mut Routing) -> Result<(), StoreError> {
+    use entity::api_key::Column;
+    let rows = entity::api_key::Entity::find()
+        .filter(Column::ArchivedAtMs.is_null())
+        .all(connection)
+        .await?;
+    for row in rows {
+        let wrong = |column| StoreError::Inconsistent {
+            table: "api_key",
+            column,
+        };
+        let hash: [u8; 32] = row.hash.as_slice().try_into().map_err(|_| wrong("hash"))?;
+        let role = Role::from_code(&row.role).ok_or(wrong("role"))?;
+        let tenant = routing.tenants.get(&row.tenant);
+        // Keys of archived tenants and shops do not sign in; nor does a tenant's role outside any tenant.
+        let archived = tenant.is_some_and(|tenant| tenant.tenant.object.archived_at_ms.is_some());
+        let shop_archived = row.shop.is_some_and(|shop| {
+            tenant
+                .and_then(|tenant| tenant.shops.get(&shop))
+                .is_none_or(|shop| shop.archived)
+        });
+        if archived || shop_archived || (tenant.is_none() && role != Role::Operator) {
+            continue;
+        }
+        let principal = Principal {
+            tenant: row.tenant,
+            role,
+            key: row.api_key,
+            shop: row.shop,
+            publisher: row.publisher,
+        };
+        routing.api_keys.insert(hash, principal);
+    }
+    Ok(())
+}
