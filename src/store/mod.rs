@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod cells;
 pub mod connect;
+pub mod conversions;
 pub mod keys;
 pub mod lanes;
 pub mod routing;
