@@ -4,6 +4,7 @@
 //! the only SQL and commits nothing without a trail; `flow` gathers, decides and commits; `edge` is the only inbound
 //! HTTP; `app` wires everything and decides nothing. ARCHITECTURE.md is the map.
 
+pub mod app;
 pub mod audit;
 pub mod domain;
 pub mod edge;

@@ -1,2 +1,10 @@
 //! The `einklang` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use einklang::app::cli::{Cli, run};
+
+fn main() -> ExitCode {
+    run(Cli::parse())
+}

@@ -144,6 +144,9 @@ impl AuditEvent {
     }
 }
 
+/// The log's epoch: it grows when the log is rewound, which no version does yet.
+pub const LOG_EPOCH: u32 = 0;
+
 /// The commitment to a click and an order under the person's secret: SHA-256(entry key ‖ click id ‖ order hash), where
 /// the entry key is HMAC-SHA256(subject secret, `aud1` ‖ log epoch ‖ entry nonce). A different value in every entry.
 pub fn commitment(

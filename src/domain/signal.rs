@@ -44,6 +44,11 @@ pub enum Collector {
 }
 
 impl<'a> Signals<'a> {
+    /// The family of a request with or without a `Sec-GPC: 1` header.
+    pub fn with_header(sec_gpc: bool) -> Self {
+        Self { sec_gpc, ..Self::default() }
+    }
+
     /// Notes a parameter; returns whether its name belongs to the family.
     pub fn note(&mut self, name: &str, value: &'a str) -> bool {
         let Some(kind) = kind_of(name) else { return false };

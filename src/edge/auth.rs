@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::listener::PeerAddr;
 use super::problem::Problem;
-use crate::domain::access::{Principal, may};
+use crate::domain::access::{Principal, TABLE, may};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 
@@ -38,8 +38,44 @@ pub enum Entrance {
     Signed(&'static str),
 }
 
-/// Routes by method and path template.
-pub type Entrances = HashMap<(Method, String), Entrance>;
+/// Routes by path template and method.
+#[derive(Debug, Default)]
+pub struct Entrances(HashMap<String, Vec<(Method, Entrance)>>);
+
+/// Operations that a shop may call with its signature instead of a key.
+pub const SIGNED: [&str; 9] = [
+    "send_postback",
+    "send_postback_form",
+    "send_shop_postback",
+    "send_shop_postback_form",
+    "create_conversion",
+    "create_conversions",
+    "change_conversion",
+    "change_conversion_by_order",
+    "send_consent_signal",
+];
+
+impl Entrances {
+    /// Adds an operation: what stands in the access table needs a key, everything else is open.
+    pub fn add(&mut self, method: Method, path: &str, operation: &str) {
+        let keyed = TABLE.iter().map(|(name, _)| *name).find(|name| *name == operation);
+        let entrance = match keyed {
+            Some(name) if SIGNED.contains(&name) => Entrance::Signed(name),
+            Some(name) => Entrance::Keyed(name),
+            None => Entrance::Open,
+        };
+        self.0.entry(path.to_owned()).or_default().push((method, entrance));
+    }
+
+    /// The entrance of a request to a path template. What is not in the document is open by nature (documentation,
+    /// health) or does not exist.
+    fn of(&self, method: &Method, path: &str) -> Entrance {
+        // HEAD is answered by the handler of GET.
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let entrances = self.0.get(path).map_or(&[][..], Vec::as_slice);
+        entrances.iter().find(|(other, _)| other == method).map_or(Entrance::Open, |(_, entrance)| *entrance)
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Caller {
@@ -182,20 +218,8 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
 }
 
 fn entrance(entrances: &Entrances, request: &Request) -> Entrance {
-    let Some(path) = request.extensions().get::<MatchedPath>() else {
-        return Entrance::Open;
-    };
-    // HEAD is answered by the GET handler.
-    let method = if request.method() == Method::HEAD {
-        Method::GET
-    } else {
-        request.method().clone()
-    };
-    // What is not in the document is either open by nature (docs, health) or does not exist.
-    entrances
-        .get(&(method, path.as_str().to_owned()))
-        .copied()
-        .unwrap_or(Entrance::Open)
+    let path = request.extensions().get::<MatchedPath>();
+    path.map_or(Entrance::Open, |path| entrances.of(request.method(), path.as_str()))
 }
 
 /// The headers of draft-ietf-httpapi-ratelimit-headers-10.
@@ -232,5 +256,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
         principal
             .map(Authenticated)
             .ok_or_else(|| Problem::new(Reason::Unauthenticated))
+    }
+}
+
+/// The caller's key, where one was shown: for operations that take a signature instead.
+pub struct Maybe(pub Option<Principal>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Maybe {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Maybe(parts.extensions.get::<Principal>().cloned()))
     }
 }

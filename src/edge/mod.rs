@@ -1,7 +1,18 @@
 //! The only inbound HTTP. Promise: requests become values, values become answers; nothing is decided here.
 
 pub mod auth;
+pub mod click;
+pub mod consent;
 pub mod contract;
+pub mod correction;
+pub mod health;
+pub mod inbound;
 pub mod listener;
+pub mod openapi;
+pub mod pairs;
+pub mod postback;
+pub mod postback_schema;
 pub mod problem;
 pub mod request;
+pub mod router;
+pub mod time;

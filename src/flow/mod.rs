@@ -4,6 +4,11 @@
 //! and the two things that only `app` may make, the clock and the supply of random bytes.
 
 pub mod access;
+pub mod click;
+pub mod consent;
+pub mod conversion;
+pub mod health;
+pub mod ledger;
 pub mod live;
 pub mod objects;
 pub mod provision;

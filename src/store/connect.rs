@@ -47,6 +47,14 @@ pub enum StoreError {
     Keys(#[from] crate::domain::keys::KeyError),
 }
 
+impl StoreError {
+    /// Whether the database objected to a row, rather than being out of reach: its neighbours may then be tried alone.
+    pub fn is_about_a_row(&self) -> bool {
+        matches!(self, StoreError::Driver(sqlx::Error::Database(error))
+            if !matches!(error.kind(), sqlx::error::ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22") || code == "40P01"))
+    }
+}
+
 /// The pools.
 #[derive(Clone)]
 pub(super) enum Pools {

@@ -8,6 +8,7 @@ pub mod batch;
 mod campaigns;
 pub mod cells;
 pub mod connect;
+pub mod conversions;
 pub mod keys;
 pub mod lanes;
 pub mod objects;

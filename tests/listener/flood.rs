@@ -5,7 +5,7 @@
 //! ratio is only printed, because a test on a shared machine proves nothing about microseconds.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream as BlockingStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,26 +15,28 @@ use axum::routing::get;
 use einklang::edge::listener::Limits;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use super::harness::{GET, Server, closes, connect, try_connect};
+use super::harness::{GET, Server, closes, connect, get_hello, try_connect};
 
 const FULL_RUN: u32 = 1_000;
 const ALL_CLOSED: Duration = Duration::from_secs(15);
-const BASELINE: Duration = Duration::from_secs(5);
+const BASELINE_REQUESTS: usize = 60_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_connections_are_closed_and_a_normal_client_does_not_feel_them() {
     let each = std::env::var("EINKLANG_SLOW_CONNECTIONS").map_or(200, |count| count.parse::<u32>().unwrap());
     let app = Router::new().route("/", get(|| async { "hello" }));
     let server = Server::start(app, Limits::default()).await;
-    let baseline = Worker::start(server.address);
-    // The baseline is the same client alone; it is over when it has worked as long as the slow ones will live.
-    let baseline = timeout(BASELINE, std::future::pending::<()>())
-        .await
-        .map_or_else(|_| baseline.stop(), |()| Vec::new());
+    let address = server.address;
+    // The same client alone, for as many requests as take a few seconds.
+    let alone =
+        tokio::task::spawn_blocking(move || normal_client(address, |served| served < BASELINE_REQUESTS));
+    let alone = alone.await.unwrap();
 
-    let during = Worker::start(server.address);
+    let all_closed = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&all_closed);
+    let beside =
+        tokio::task::spawn_blocking(move || normal_client(address, |_| !stop.load(Ordering::Relaxed)));
     let began = Instant::now();
     let mut slow = JoinSet::new();
     for n in 0..each * 2 {
@@ -46,12 +48,13 @@ async fn slow_connections_are_closed_and_a_normal_client_does_not_feel_them() {
     while let Some(life) = slow.join_next().await {
         lives.push(life.unwrap());
     }
-    let during = during.stop();
+    all_closed.store(true, Ordering::Relaxed);
+    let beside = beside.await.unwrap();
 
     let longest = lives.iter().max().copied().unwrap_or_default();
     assert_eq!(lives.len(), each as usize * 2);
     assert!(longest < ALL_CLOSED, "a slow connection lived {longest:?}");
-    let (before, with) = (p99(baseline), p99(during));
+    let (before, with) = (p99(alone), p99(beside));
     let ratio = with.as_secs_f64() / before.as_secs_f64();
     eprintln!(
         "{each} half-sent and {each} silent connections, opened in {opened:?}, all closed after {longest:?} at most; \
@@ -61,7 +64,7 @@ async fn slow_connections_are_closed_and_a_normal_client_does_not_feel_them() {
         assert!(ratio <= 2.0, "p99 rose {ratio:.2}-fold");
     }
     // The door is as open as before.
-    assert!(super::harness::get_hello(&mut connect(&server, spread(0)).await).await);
+    assert!(get_hello(&mut connect(&server, spread(0)).await).await);
 }
 
 /// An address of its own for each, over all of 127.0.0.0/8.
@@ -80,38 +83,21 @@ async fn be_slow(mut client: tokio::net::TcpStream, half_sent: bool) -> Duration
     began.elapsed()
 }
 
-/// A normal client on a thread of its own: one request after the other on one connection.
-struct Worker {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<Vec<Duration>>,
-}
-
-impl Worker {
-    fn start(server: SocketAddr) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut client = BlockingStream::connect(server).unwrap();
-            client.set_nodelay(true).unwrap();
-            let mut waits = Vec::new();
-            let mut answer = [0; 512];
-            while !stopped.load(Ordering::Relaxed) {
-                let asked = Instant::now();
-                client.write_all(GET).unwrap();
-                // The whole answer is far below one segment.
-                let length = client.read(&mut answer).unwrap();
-                waits.push(asked.elapsed());
-                assert!(answer[..length].ends_with(b"hello"));
-            }
-            waits
-        });
-        Self { stop, thread }
+/// One request after the other on one connection, as long as `goes_on` says so. How long each took.
+fn normal_client(server: SocketAddr, goes_on: impl Fn(usize) -> bool) -> Vec<Duration> {
+    let mut client = TcpStream::connect(server).unwrap();
+    client.set_nodelay(true).unwrap();
+    let mut waits = Vec::new();
+    let mut answer = [0; 512];
+    while goes_on(waits.len()) {
+        let asked = Instant::now();
+        client.write_all(GET).unwrap();
+        // The answer is far smaller than a segment, so it comes whole.
+        let length = client.read(&mut answer).unwrap();
+        waits.push(asked.elapsed());
+        assert!(answer[..length].ends_with(b"hello"));
     }
-
-    fn stop(self) -> Vec<Duration> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
+    waits
 }
 
 fn p99(mut waits: Vec<Duration>) -> Duration {

@@ -20,7 +20,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::Service as _;
 
 use super::activity::{Activity, Answer, Phase, Step, Watched, WriteStep};
@@ -49,8 +49,9 @@ enum End {
     Stopped,
 }
 
-/// Serves requests on `stream` until it ends, its time is over or the server closes.
-pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: PeerAddr, permit: Permit) {
+/// Serves requests on `stream` until it ends, its time is over or the server closes. The permit, being an argument, is
+/// given back after the socket is closed.
+pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: PeerAddr, _permit: Permit) {
     let activity = Arc::new(Activity::new());
     let service = service_fn({
         let activity = Arc::clone(&activity);
@@ -69,8 +70,8 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: PeerAddr, 
     let mut http = server.http.serve_connection(socket, service);
 
     let end = {
-        let mut deadlines = Deadlines::new(&server.limits, &activity);
-        let mut timer = pin!(sleep_until(deadlines.since + server.limits.first_byte));
+        let mut timer = pin!(sleep(server.limits.first_byte));
+        let mut deadlines = Deadlines::new(&server.limits, &activity, timer.deadline());
         let mut drain = pin!(server.stop.drain.cancelled());
         let mut close = pin!(server.stop.close.cancelled());
         let mut seen_stage = None;
@@ -106,7 +107,6 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: PeerAddr, 
         }
         End::Stopped => {}
     }
-    drop(permit);
 }
 
 /// Hands a request to the router and its answer to hyper.
@@ -162,26 +162,26 @@ enum Check {
     Close(&'static str),
 }
 
-/// When the present wait began, and so when it is over.
+/// When the present waits are over.
 struct Deadlines<'a> {
     limits: &'a Limits,
     activity: &'a Activity,
     step: Step,
-    since: Instant,
+    step_ends: Option<Instant>,
     write_step: WriteStep,
-    write_since: Instant,
+    write_ends: Option<Instant>,
 }
 
 impl<'a> Deadlines<'a> {
-    fn new(limits: &'a Limits, activity: &'a Activity) -> Self {
-        let now = Instant::now();
+    fn new(limits: &'a Limits, activity: &'a Activity, first: Instant) -> Self {
+        let (step, write_step) = (activity.step(), activity.write_step());
         Self {
             limits,
             activity,
-            step: activity.step(),
-            since: now,
-            write_step: activity.write_step(),
-            write_since: now,
+            step,
+            step_ends: Some(first),
+            write_step,
+            write_ends: None,
         }
     }
 
@@ -195,52 +195,55 @@ impl<'a> Deadlines<'a> {
             timer.as_mut().reset(at);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
             match due {
-                Some((at, then)) if at <= now => return then,
+                Some((at, then)) if at <= timer.deadline() => return then,
                 Some((at, _)) => timer.as_mut().reset(at),
-                None => timer.as_mut().reset(now + FAR_AWAY),
+                None => timer.set(sleep(FAR_AWAY)),
             }
         }
         Check::Wait
     }
 
-    /// The clock is read only here, after something changed, and once for all that did.
     fn observe(&mut self) {
         let (step, write_step) = (self.activity.step(), self.activity.write_step());
-        if step == self.step && write_step == self.write_step {
-            return;
-        }
-        let now = Instant::now();
-        if write_step != self.write_step {
-            self.write_since = now;
+        let stepped = step != self.step;
+        let wrote = write_step != self.write_step;
+        (self.step, self.write_step) = (step, write_step);
+        if wrote {
+            self.write_ends = write_step.is_blocked().then(|| after(self.limits.write));
         }
         // An answer that still goes out is not idle: that wait begins when the last of it is gone.
-        if step != self.step || step.phase() == Phase::Idle {
-            self.since = now;
+        if stepped || (wrote && step.phase() == Phase::Idle) {
+            self.step_ends = self.limit().map(after);
         }
-        (self.step, self.write_step) = (step, write_step);
     }
 
-    /// The nearest deadline, and what it brings.
-    fn due(&self) -> Option<(Instant, Check)> {
-        let blocked = self.write_step.is_blocked();
-        let phase = self.step.phase();
-        let limit = match phase {
+    fn limit(&self) -> Option<Duration> {
+        match self.step.phase() {
             Phase::FirstByte => Some(self.limits.first_byte),
             Phase::Header => Some(self.limits.header),
             Phase::Body => Some(self.limits.body),
             Phase::LateBody => Some(LATE_BODY_GRACE),
-            Phase::Idle if !blocked => Some(self.limits.idle),
+            Phase::Idle if !self.write_step.is_blocked() => Some(self.limits.idle),
             Phase::Idle | Phase::Handler => None,
-        };
+        }
+    }
+
+    /// The nearest deadline, and what it brings.
+    fn due(&self) -> Option<(Instant, Check)> {
+        let phase = self.step.phase();
         let then = if phase == Phase::Body {
             Check::TellHandler
         } else {
             Check::Close(phase.as_str())
         };
-        let wait = limit.map(|limit| (self.since + limit, then));
-        let write = blocked.then(|| (self.write_since + self.limits.write, Check::Close("write")));
-        [wait, write].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let step = self.step_ends.map(|at| (at, then));
+        let write = self.write_ends.map(|at| (at, Check::Close("write")));
+        [step, write].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
+}
+
+/// The end of a wait that begins now: that of a timer which is not started, only asked.
+fn after(limit: Duration) -> Instant {
+    sleep(limit).deadline()
 }

@@ -73,7 +73,7 @@ pub async fn serve(
         limits,
         stop: Stop::default(),
     });
-    let _close_on_drop = server.stop.close.clone().drop_guard();
+    let _close_on_drop = CloseOnDrop(&server.stop);
     let tasks = TaskTracker::new();
 
     accept_until(shutdown, &listener, &gate, &server, &tasks).await;
@@ -184,5 +184,14 @@ impl Stop {
     fn close_all(&self) {
         self.stage.store(2, Ordering::Release);
         self.close.cancel();
+    }
+}
+
+/// Connections run in tasks of their own, which must not outlive `serve`.
+struct CloseOnDrop<'a>(&'a Stop);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close_all();
     }
 }

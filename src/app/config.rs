@@ -1,0 +1,210 @@
+//! Configuration: every option is a flag, an environment variable `EINKLANG_…` and a key of a TOML file.
+//!
+//! A flag wins over the environment, that over the file, that over the default. Unknown keys are errors with their line.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Options of the commands that open the database, as flags and environment variables.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    /// A TOML file with the same keys.
+    #[arg(long, env = "EINKLANG_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Where clicks, postbacks and the API are served [default: 127.0.0.1:8080].
+    #[arg(long, env = "EINKLANG_LISTEN", value_name = "ADDRESS", global = true)]
+    pub listen: Option<SocketAddr>,
+    /// Where health and metrics are served [default: 127.0.0.1:9090].
+    #[arg(long, env = "EINKLANG_MANAGEMENT_LISTEN", value_name = "ADDRESS", global = true)]
+    pub management_listen: Option<SocketAddr>,
+    /// Where the embedded database and the keys lie [default: ./data].
+    #[arg(long, env = "EINKLANG_DATA_DIR", value_name = "FOLDER", global = true)]
+    pub data_dir: Option<PathBuf>,
+    /// `sqlite:PATH` or `postgres://…` [default: SQLite in the data folder].
+    #[arg(long, env = "EINKLANG_DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
+    pub database_url: Option<String>,
+    /// The root key's file [default: root.key in the data folder].
+    #[arg(long, env = "EINKLANG_ROOT_KEY_FILE", value_name = "FILE", global = true)]
+    pub root_key_file: Option<PathBuf>,
+    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter by module [default: info].
+    #[arg(long, env = "EINKLANG_LOG", value_name = "FILTER", global = true)]
+    pub log: Option<String>,
+    /// How it is logged: `pretty` or `json` [default: pretty].
+    #[arg(long, env = "EINKLANG_LOG_FORMAT", value_name = "FORMAT", global = true)]
+    pub log_format: Option<LogFormat>,
+    /// Refuse unsafe defaults.
+    #[arg(long, env = "EINKLANG_PRODUCTION", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", global = true)]
+    pub production: Option<bool>,
+    /// Networks (CIDR) of proxies whose X-Forwarded-For counts; may be repeated [default: none].
+    #[arg(long, env = "EINKLANG_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', global = true)]
+    pub trusted_proxies: Option<Vec<IpNet>>,
+    /// Requests that one caller of the API may send in a minute [default: 60000].
+    #[arg(long, env = "EINKLANG_REQUESTS_PER_MINUTE", value_name = "COUNT", global = true)]
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Clicks and postbacks that may wait for the database [default: 8192].
+    #[arg(long, env = "EINKLANG_QUEUE_CAPACITY", value_name = "COUNT", global = true)]
+    pub queue_capacity: Option<NonZeroUsize>,
+    /// This node's number, part of the counters' keys; nodes that share a database have different ones [default: 0].
+    #[arg(long, env = "EINKLANG_NODE", value_name = "NUMBER", global = true)]
+    pub node: Option<u16>,
+    /// Worker threads [default: one per core].
+    #[arg(long, env = "EINKLANG_WORKERS", value_name = "COUNT", global = true)]
+    pub workers: Option<NonZeroUsize>,
+    /// The server operator's API key; left out, one is made and printed on the first run.
+    #[arg(long, env = "EINKLANG_OPERATOR_KEY", value_name = "KEY", hide_env_values = true, hide = true, global = true)]
+    pub operator_key: Option<String>,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The same keys in a file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    management_listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    database_url: Option<String>,
+    root_key_file: Option<PathBuf>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+    production: Option<bool>,
+    trusted_proxies: Option<Vec<IpNet>>,
+    requests_per_minute: Option<NonZeroU32>,
+    queue_capacity: Option<NonZeroUsize>,
+    node: Option<u16>,
+    workers: Option<NonZeroUsize>,
+    operator_key: Option<String>,
+}
+
+/// The configuration in force.
+#[derive(Clone)]
+pub struct Config {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The management listener.
+    pub management_listen: SocketAddr,
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// The database.
+    pub database_url: String,
+    /// The root key's file.
+    pub root_key_file: PathBuf,
+    /// The log filter.
+    pub log: String,
+    /// The form of log lines.
+    pub log_format: LogFormat,
+    /// Whether unsafe defaults are refused.
+    pub production: bool,
+    /// Networks of trusted proxies.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The limit per caller.
+    pub requests_per_minute: NonZeroU32,
+    /// The queue's capacity.
+    pub queue_capacity: NonZeroUsize,
+    /// This node's number.
+    pub node: u16,
+    /// Worker threads; none: one per core.
+    pub workers: Option<NonZeroUsize>,
+    /// A given operator key.
+    pub operator_key: Option<String>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("The configuration file {0} cannot be read: {1}")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// The file is not what it should be.
+    #[error("The configuration file {0} is wrong: {1}")]
+    Wrong(PathBuf, #[source] Box<toml::de::Error>),
+}
+
+const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
+const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
+
+impl Config {
+    /// Puts flags, environment and file together.
+    pub fn load(options: Options) -> Result<Self, ConfigError> {
+        let file = options.config.as_deref().map_or(Ok(File::default()), read)?;
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| PathBuf::from("./data"));
+        let database_url = options.database_url.or(file.database_url);
+        let root_key_file = options.root_key_file.or(file.root_key_file);
+        Ok(Self {
+            listen: options.listen.or(file.listen).unwrap_or(local(8080)),
+            management_listen: options.management_listen.or(file.management_listen).unwrap_or(local(9090)),
+            database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
+            root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
+            data_dir,
+            log: options.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: options.log_format.or(file.log_format).unwrap_or_default(),
+            production: options.production.or(file.production).unwrap_or(false),
+            trusted_proxies: options.trusted_proxies.or(file.trusted_proxies).unwrap_or_default(),
+            requests_per_minute: options
+                .requests_per_minute
+                .or(file.requests_per_minute)
+                .or(NonZeroU32::new(DEFAULT_REQUESTS_PER_MINUTE))
+                .unwrap_or(NonZeroU32::MIN),
+            queue_capacity: options
+                .queue_capacity
+                .or(file.queue_capacity)
+                .or(NonZeroUsize::new(DEFAULT_QUEUE_CAPACITY))
+                .unwrap_or(NonZeroUsize::MIN),
+            node: options.node.or(file.node).unwrap_or(0),
+            workers: options.workers.or(file.workers),
+            operator_key: options.operator_key.or(file.operator_key),
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
+    toml::from_str(&text).map_err(|error| ConfigError::Wrong(path.to_owned(), Box::new(error)))
+}
+
+/// The embedded database in a folder.
+pub fn sqlite_url(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("einklang.db").display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("einklang.toml");
+        std::fs::write(&path, "listen = \"127.0.0.1:1\"\nlog = \"warn\"\n").expect("written");
+        let options = Options { config: Some(path), log: Some("error".to_owned()), ..Options::default() };
+        let config = Config::load(options).expect("loads");
+        assert_eq!((config.listen.port(), config.log.as_str()), (1, "error"));
+        assert_eq!(config.management_listen.port(), 9090);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("einklang.toml");
+        std::fs::write(&path, "log = \"warn\"\nlisten_on = \"127.0.0.1:1\"\n").expect("written");
+        let options = Options { config: Some(path), ..Options::default() };
+        let Err(ConfigError::Wrong(_, error)) = Config::load(options) else { panic!("an error") };
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+}

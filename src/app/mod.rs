@@ -1,0 +1,11 @@
+//! Names everything, decides nothing: configuration, the command line, wiring, timers, telemetry.
+//!
+//! The clock and the supply of random bytes are made here and nowhere else; everything below gets them as arguments.
+
+pub mod cli;
+pub mod config;
+pub mod root_key;
+pub mod serve;
+pub mod system;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,120 @@
+//! Putting the parts together: from a configuration, a clock and a generator to something that serves.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use axum::Router;
+
+use super::config::Config;
+use super::root_key::{self, RootKeyError};
+use crate::edge::auth::Gate;
+use crate::edge::health::{self, Render};
+use crate::edge::router::{Flows, Settings, router};
+use crate::flow::access::AccessFlow;
+use crate::flow::click::ClickFlow;
+use crate::flow::consent::ConsentFlow;
+use crate::flow::conversion::ConversionFlow;
+use crate::flow::health::HealthFlow;
+use crate::flow::ledger::Ledger;
+use crate::flow::{Clock, Entropy, FlowError, Live};
+use crate::store::{Store, StoreError};
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made.
+    #[error("The data folder {0} cannot be made: {1}")]
+    Folder(std::path::PathBuf, #[source] std::io::Error),
+    /// The root key.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// The database.
+    #[error("The database cannot be opened: {0}")]
+    Store(#[from] StoreError),
+    /// The routing data.
+    #[error("The configuration in the database cannot be read: {0}")]
+    Flow(#[from] FlowError),
+    /// The writer's thread.
+    #[error("The writer's thread cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Everything that runs, before it listens.
+pub struct App {
+    /// The shared parts.
+    pub live: Arc<Live>,
+    /// The public router.
+    pub router: Router,
+    /// Health, for the management listener.
+    pub health: HealthFlow,
+    /// The gate, whose quotas are tidied up by a timer.
+    pub gate: Arc<Gate>,
+    store: Store,
+    writer: JoinHandle<()>,
+}
+
+/// Opens the database, brings it up to date, and obtains the root key.
+pub async fn open(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<(Store, Arc<Live>), StartError> {
+    make_folder(&config.data_dir)?;
+    let store = Store::connect(&config.database_url).await?;
+    store.migrate(clock.now_ms().div_euclid(1_000)).await?;
+    let root = root_key::obtain(&config.root_key_file, &store, clock.as_ref(), entropy.as_ref()).await?;
+    let live = Live::start(store.clone(), root, clock, entropy).await?;
+    live.prepare_epochs().await?;
+    Ok((store, live))
+}
+
+fn make_folder(folder: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| StartError::Folder(folder.to_owned(), error))
+}
+
+/// Builds everything that serves.
+pub async fn build(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<App, StartError> {
+    let (store, live) = open(config, clock, entropy).await?;
+    let capacity = config.queue_capacity.get();
+    let (ledger, run) = Ledger::open(Arc::clone(&live), capacity, i64::from(config.node));
+    let writer = start_writer(run)?;
+    let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
+    let flows = Flows {
+        access: AccessFlow::new(Arc::clone(&live)),
+        click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
+        conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
+        consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        health: health.clone(),
+    };
+    let settings =
+        Settings { requests_per_minute: config.requests_per_minute, proxies: config.trusted_proxies.clone() };
+    let (router, gate) = router(flows, settings);
+    Ok(App { live, router, health, gate, store, writer })
+}
+
+/// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit.
+fn start_writer(run: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    std::thread::Builder::new()
+        .name("ledger".to_owned())
+        .spawn(move || runtime.block_on(run))
+        .map_err(StartError::Thread)
+}
+
+impl App {
+    /// The management router.
+    pub fn management(&self, render: Render) -> Router {
+        health::management(self.health.clone(), render)
+    }
+
+    /// Lets go of every handle, waits until whatever was queued is written, and closes the database. To be called when
+    /// nothing serves any more.
+    pub async fn stop(self) {
+        let Self { live, router, health, gate, store, writer } = self;
+        drop((router, health, gate, live));
+        let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the writer ended badly");
+        }
+        store.close().await;
+    }
+}

@@ -1,0 +1,111 @@
+//! The OpenAPI document: built from the same routers that serve, without a database.
+
+use serde_json::Value;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, OpenApi as Document};
+use utoipa::{Modify, OpenApi};
+
+use super::auth::Entrances;
+use super::problem::ProblemBody;
+use super::{click, consent, contract, correction, health, postback};
+
+/// The parts of the document that belong to no operation.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Einklang",
+        description = "Server-to-server conversion tracking that enforces consent. A click is tracked only with consent; \
+            a postback is recorded only with consent; what is declined is counted and not kept. Every refusal carries a \
+            stable `reason`. Errors are problem documents (RFC 9457).",
+        contact(name = "Einklang", url = "https://einklang.example/"),
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&Schemes),
+    tags(
+        (name = "api-keys", description = "Keys that sign in; a key carries one role and one tenant."),
+        (name = "campaigns", description = "What is advertised, where its clicks land, and how long they count."),
+        (name = "click", description = "Tracking links, followed by visitors."),
+        (name = "consent", description = "Changes of consent that a shop forwards."),
+        (name = "goals", description = "What counts as a conversion in a campaign."),
+        (name = "health", description = "Whether the server lives and can work."),
+        (name = "links", description = "A publisher's links to a campaign."),
+        (name = "postback", description = "Conversions that a shop's server sends, and their corrections."),
+        (name = "publishers", description = "Who shows the links."),
+        (name = "reports", description = "What happened, and what consent cost, in plain counts."),
+        (name = "shops", description = "Advertisers' shops and how their servers authenticate."),
+        (name = "tenants", description = "Controllers: the boundary of isolation."),
+        (name = "users", description = "People and programs that sign in.")
+    )
+)]
+struct Base;
+
+struct Schemes;
+
+impl Modify for Schemes {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_with(Components::default);
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An API key. It carries one role and one tenant, and is shown once when it is made."))
+            .build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let signature = ApiKeyValue::with_description(
+            "webhook-signature",
+            "A shop's HMAC signature: Standard Webhooks 1.0 headers over the body, or `ts` and `sig` in the URL. The shop \
+             is named in the path or in `Einklang-Shop`.",
+        );
+        components.add_security_scheme("signature", SecurityScheme::ApiKey(ApiKey::Header(signature)));
+    }
+}
+
+/// The document as utoipa sees it.
+fn document() -> Document {
+    let mut document = Base::openapi();
+    for part in parts() {
+        document.merge(part);
+    }
+    document
+}
+
+/// The documents of all routers that serve.
+fn parts() -> Vec<Document> {
+    vec![
+        click::routes().into_openapi(),
+        postback::routes().into_openapi(),
+        postback::batch_routes().into_openapi(),
+        correction::routes().into_openapi(),
+        consent::routes().into_openapi(),
+        health::routes().into_openapi(),
+    ]
+}
+
+/// The complete document.
+pub fn spec() -> Value {
+    let mut spec = serde_json::to_value(document()).unwrap_or_default();
+    contract::complete(&mut spec);
+    spec
+}
+
+/// The document as it is checked in and served: two spaces, a line feed at the end.
+pub fn text() -> String {
+    let mut text = serde_json::to_string_pretty(&spec()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Which operation each path and method is.
+pub fn entrances() -> Entrances {
+    let mut entrances = Entrances::default();
+    let spec = spec();
+    let paths = spec.get("paths").and_then(Value::as_object);
+    for (path, item) in paths.into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let id = operation.get("operationId").and_then(Value::as_str);
+            if let (Ok(method), Some(id)) = (http::Method::from_bytes(method.to_uppercase().as_bytes()), id) {
+                entrances.add(method, path, id);
+            }
+        }
+    }
+    entrances
+}

@@ -1,0 +1,129 @@
+//! The whole router: every route with the flow it needs, and the layers around all of them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{HeaderName, HeaderValue, header};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::auth::{Gate, guard};
+use super::consent::ConsentRoutes;
+use super::problem::{Problem, finish};
+use super::request::{MAX_BODY_BYTES, Named};
+use super::{click, consent, correction, health, openapi, postback};
+use crate::domain::refusal::Reason;
+use crate::flow::access::AccessFlow;
+use crate::flow::click::ClickFlow;
+use crate::flow::consent::ConsentFlow;
+use crate::flow::conversion::ConversionFlow;
+use crate::flow::health::HealthFlow;
+
+/// The largest body of a batch, in bytes.
+const MAX_BATCH_BYTES: usize = 1024 * 1024;
+
+/// Every flow that a route needs.
+#[derive(Clone)]
+pub struct Flows {
+    /// Callers.
+    pub access: AccessFlow,
+    /// Clicks.
+    pub click: ClickFlow,
+    /// Postbacks and corrections.
+    pub conversion: ConversionFlow,
+    /// Consent changes.
+    pub consent: ConsentFlow,
+    /// Health.
+    pub health: HealthFlow,
+}
+
+/// What an operator may set about the router.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Requests per caller and minute.
+    pub requests_per_minute: NonZeroU32,
+    /// Proxies whose forwarded addresses count.
+    pub proxies: Vec<ipnet::IpNet>,
+}
+
+/// The router, and the gate whose quotas have to be tidied up from time to time.
+pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
+    let gate = Gate::new(
+        flows.access.clone(),
+        openapi::entrances(),
+        settings.requests_per_minute,
+        settings.proxies,
+    );
+    let gate = Arc::new(gate);
+    let (plain, _) = click::routes()
+        .with_state(flows.click)
+        .merge(postback::routes().with_state(flows.conversion.clone()))
+        .merge(correction::routes().with_state(flows.conversion.clone()))
+        .merge(consent::routes().with_state(ConsentRoutes {
+            consent: flows.consent,
+            conversion: flows.conversion.clone(),
+        }))
+        .merge(health::routes().with_state(flows.health))
+        .split_for_parts();
+    let (batch, _) = postback::batch_routes().with_state(flows.conversion).split_for_parts();
+    let router = plain
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .merge(batch.layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)))
+        .merge(documents())
+        .method_not_allowed_fallback(|| async { Problem::new(Reason::MethodNotAllowed) })
+        .fallback(|| async { Problem::new(Reason::NotFound) })
+        .layer(middleware::from_fn_with_state(Arc::clone(&gate), guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(flows.access, outermost));
+    (router, gate)
+}
+
+/// What a panic left behind is not looked at: it could hold anything.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a handler panicked");
+    Problem::new(Reason::Internal).into_response()
+}
+
+/// Names the request, writes the body of a problem, and sets what every answer has.
+async fn outermost(State(access): State<AccessFlow>, mut request: Request, next: Next) -> Response {
+    let id = access.request_id();
+    request.extensions_mut().insert(Named(id));
+    let text = id.to_string();
+    let response = next.run(request).await;
+    tracing::debug!(request_id = %text, status = response.status().as_u16(), "answered");
+    let mut response = finish(response, &text);
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&text) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+/// The OpenAPI document and its browser, from files inside the binary.
+fn documents() -> Router {
+    const POLICY: HeaderValue = HeaderValue::from_static(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    let text = openapi::text();
+    let served = text.clone();
+    let browser: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
+    let with_policy = |mut response: Response| async move {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response
+    };
+    let json = move || {
+        let text = served.clone();
+        async move { ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text) }
+    };
+    browser.layer(middleware::map_response(with_policy)).route("/openapi.json", get(json))
+}

@@ -1,0 +1,320 @@
+//! A click: from a tracking link to a redirect.
+//!
+//! The decision stands before anything is stored. A click that may be tracked is committed before its redirect leaves,
+//! and only then is there a token in it; any other is counted by its reason, and the visitor goes to the same page.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::ledger::command::{ClickCommand, Command, Reply, UntrackedCommand};
+use super::ledger::writer::untracked_key;
+use super::ledger::Ledger;
+use super::Live;
+use crate::domain::agent::{AgentClass, classify};
+use crate::domain::campaign::{SUB_ID_CHARS, SUB_IDS};
+use crate::domain::consent::{Assessment, ConsentState, SignalKind, decide_click};
+use crate::domain::event::{LOG_EPOCH, commitment};
+use crate::domain::ids::{ClickId, ClickKey, time_ordered};
+use crate::domain::keys::{KeyRing, Place, epoch_of};
+use crate::domain::landing::{LandingValues, Template, deep_link};
+use crate::domain::refusal::Untracked;
+use crate::domain::routing::LinkRoute;
+use crate::domain::signal::{Collector, Signals};
+use crate::domain::token::{self, TokenClaims};
+use crate::store::batch::rows::{ClickRow, ConsentRow};
+
+/// A click as it arrived. Borrowed from the request and gone with it.
+#[derive(Debug, Clone, Copy)]
+pub struct ClickRequest<'a> {
+    /// The link's slug.
+    pub link: &'a str,
+    /// The consent family.
+    pub signals: Signals<'a>,
+    /// Sub-ids 1 to 10.
+    pub subs: [Option<&'a str>; SUB_IDS],
+    /// A deep link.
+    pub url: Option<&'a str>,
+    /// A reference to the notice that the person saw.
+    pub notice: Option<&'a str>,
+    /// The user agent.
+    pub user_agent: Option<&'a str>,
+    /// Where it came from.
+    pub address: IpAddr,
+    /// Whether only the head was asked for.
+    pub head: bool,
+}
+
+/// Where the visitor goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClickOutcome {
+    /// To this page.
+    Redirect(String),
+    /// Nowhere: there is no such link.
+    NotFound,
+    /// Nowhere: the campaign does not run and names no other page.
+    Gone,
+}
+
+/// What is kept of a tracked click, sealed under its own key.
+#[derive(Debug, Serialize)]
+struct ClickDetails<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subs: Vec<(usize, &'a str)>,
+    agent: u8,
+    address: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<&'a str>,
+}
+
+/// Follows tracking links.
+#[derive(Clone)]
+pub struct ClickFlow {
+    live: Arc<Live>,
+    ledger: Ledger,
+}
+
+impl ClickFlow {
+    /// Over the shared parts and the ledger.
+    pub fn new(live: Arc<Live>, ledger: Ledger) -> Self {
+        Self { live, ledger }
+    }
+
+    /// Follows a link. Never fails: whatever happens to the ledger, the visitor is redirected.
+    pub async fn follow(&self, request: ClickRequest<'_>) -> ClickOutcome {
+        let routing = self.live.routing();
+        let Some(link) = routing.links.get(request.link) else { return ClickOutcome::NotFound };
+        let now_ms = self.live.now_ms();
+        if link.stopped || !link.campaign.runs(now_ms) {
+            let fallback = link.campaign.fallback_url.clone();
+            return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
+        }
+        let request = with_defaults(request, link);
+        let token = match self.decide(&request, link, now_ms) {
+            Ok((assessment, state)) => self.track(&request, link, assessment, state, now_ms).await,
+            Err(reason) => {
+                self.count(link, reason, now_ms).await;
+                None
+            }
+        };
+        ClickOutcome::Redirect(landing(&request, link, token.as_deref()))
+    }
+
+    fn decide(
+        &self,
+        request: &ClickRequest<'_>,
+        link: &LinkRoute,
+        now_ms: i64,
+    ) -> Result<(Assessment, ConsentState), Untracked> {
+        if request.head || classify(request.user_agent) == AgentClass::Bot {
+            return Err(Untracked::Bot);
+        }
+        let policy = &link.tenant.policy.policy;
+        let collector = Collector::Publisher { contract: link.contract };
+        let assessment = request.signals.assess(collector, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
+        decide_click(&assessment, policy).map(|state| (assessment, state))
+    }
+
+    /// Stores the click and returns its token; without a commit there is none.
+    async fn track(
+        &self,
+        request: &ClickRequest<'_>,
+        link: &LinkRoute,
+        assessment: Assessment,
+        state: ConsentState,
+        now_ms: i64,
+    ) -> Option<String> {
+        let Some((command, token)) = self.prepare(request, link, assessment, state, now_ms).await else {
+            self.miss(link, now_ms);
+            return None;
+        };
+        match self.ledger.submit(Command::Click(Box::new(command))).await {
+            Ok(Reply::Tracked) => Some(token),
+            // The policy changed in between and the click was only counted.
+            Ok(_) => None,
+            Err(_) => {
+                self.miss(link, now_ms);
+                None
+            }
+        }
+    }
+
+    async fn prepare(
+        &self,
+        request: &ClickRequest<'_>,
+        link: &LinkRoute,
+        assessment: Assessment,
+        state: ConsentState,
+        now_ms: i64,
+    ) -> Option<(ClickCommand, String)> {
+        let now_s = now_ms.div_euclid(1_000);
+        let epoch = epoch_of(now_s);
+        if link.tenant.keys.has_epoch(epoch) {
+            return self.seal(&link.tenant.keys, request, link, assessment, state, now_ms);
+        }
+        // The month is new and its key was not made ahead of time.
+        self.live.make_epoch(link.tenant.number(), epoch).await.ok()?;
+        let routing = self.live.routing();
+        let tenant = routing.tenants.get(&link.tenant.number())?;
+        self.seal(&tenant.keys, request, link, assessment, state, now_ms)
+    }
+
+    fn seal(
+        &self,
+        keys: &KeyRing,
+        request: &ClickRequest<'_>,
+        link: &LinkRoute,
+        assessment: Assessment,
+        state: ConsentState,
+        now_ms: i64,
+    ) -> Option<(ClickCommand, String)> {
+        let now_s = now_ms.div_euclid(1_000);
+        let epoch = epoch_of(now_s);
+        let tenant = &link.tenant;
+        // One draw for everything: click id, salt, two nonces, the id of the record, the nonce of the batch's leaf.
+        let random: [u8; 82] = self.live.random();
+        let (click, rest) = random.split_first_chunk::<16>()?;
+        let (salt, rest) = rest.split_first_chunk::<16>()?;
+        let (token_nonce, rest) = rest.split_first_chunk::<12>()?;
+        let (payload_nonce, rest) = rest.split_first_chunk::<12>()?;
+        let (record_random, rest) = rest.split_first_chunk::<10>()?;
+        let (nonce, _) = rest.split_first_chunk::<16>()?;
+        let secrets = keys.click(epoch, salt).ok()?;
+        let key = ClickKey { tenant: tenant.number(), issued_at_s: now_s, click: ClickId(*click) };
+        let place = Place {
+            tenant: tenant.number(),
+            table: "click",
+            column: "payload",
+            row: click,
+            key_version: u32::from(epoch),
+        };
+        let consent_bits = assessment.bits(state);
+        let claims = TokenClaims {
+            click: key.click,
+            campaign: u32::try_from(link.campaign.number).ok()?,
+            publisher: u32::try_from(link.publisher).ok()?,
+            shop: u16::try_from(link.shop.number).ok()?,
+            issued_at_s: u32::try_from(now_s).ok()?,
+            consent_bits,
+            policy_version: tenant.policy.version,
+            retention_epoch: epoch,
+            flags: 0,
+        };
+        let row = ClickRow {
+            key,
+            campaign: link.campaign.number,
+            publisher: link.publisher,
+            shop: link.shop.number,
+            link: link.number,
+            policy_version: i64::from(tenant.policy.version),
+            retention_epoch: i64::from(epoch),
+            consent_bits: i64::from(consent_bits),
+            payload: secrets.key.seal(*payload_nonce, &place, &details(request)),
+            salt: *salt,
+        };
+        let record = ConsentRow {
+            key,
+            record_id: time_ordered(now_ms, *record_random),
+            recorded_at_ms: now_ms,
+            collector: 0,
+            consent_bits: i64::from(consent_bits),
+            signal_kinds: i64::from(assessment.kinds()),
+            policy_version: i64::from(tenant.policy.version),
+        };
+        // Bound to the salt like everything else about the person: the batch's own nonce names no one.
+        let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, click, &[]);
+        let token = token::seal(keys, *token_nonce, &claims).ok()?;
+        Some((ClickCommand { row, record, commitment, assessment, now_ms, nonce: *nonce }, token))
+    }
+
+    /// Counts a click that may not be tracked; the count is committed before the redirect leaves, like a click.
+    async fn count(&self, link: &LinkRoute, reason: Untracked, now_ms: i64) {
+        let untracked = untracked(link, reason, now_ms);
+        if self.ledger.submit(Command::Untracked(untracked)).await.is_err() {
+            self.ledger.count_missed(untracked_key(&link.tenant, &untracked));
+        }
+    }
+
+    fn miss(&self, link: &LinkRoute, now_ms: i64) {
+        let untracked = untracked(link, Untracked::Unavailable, now_ms);
+        self.ledger.count_missed(untracked_key(&link.tenant, &untracked));
+    }
+}
+
+fn untracked(link: &LinkRoute, reason: Untracked, now_ms: i64) -> UntrackedCommand {
+    UntrackedCommand { tenant: link.tenant.number(), campaign: link.campaign.number, reason, now_ms }
+}
+
+/// Fills in the link's own sub-ids, and leaves out what is too long rather than cutting it.
+fn with_defaults<'a>(mut request: ClickRequest<'a>, link: &'a LinkRoute) -> ClickRequest<'a> {
+    for sub in &mut request.subs {
+        if sub.is_some_and(|text| text.chars().count() > SUB_ID_CHARS) {
+            metrics::counter!("einklang_sub_ids_dropped_total").increment(1);
+            *sub = None;
+        }
+    }
+    for (place, text) in &link.subs {
+        if let Some(slot) = request.subs.get_mut(usize::from(*place).wrapping_sub(1)) {
+            slot.get_or_insert(text.as_str());
+        }
+    }
+    request
+}
+
+fn details(request: &ClickRequest<'_>) -> Vec<u8> {
+    let subs = request.subs.iter().enumerate().filter_map(|(place, text)| text.map(|text| (place + 1, text)));
+    let details = ClickDetails {
+        subs: subs.collect(),
+        agent: classify(request.user_agent).code(),
+        address: truncated(request.address),
+        notice: request.notice.filter(|text| text.chars().count() <= SUB_ID_CHARS),
+    };
+    // Serialising texts and integers into memory cannot fail.
+    serde_json::to_vec(&details).unwrap_or_default()
+}
+
+/// The address without the part that singles a line out: IPv4 /24, IPv6 /48.
+fn truncated(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(four) => {
+            let [a, b, c, _] = four.octets();
+            format!("{a}.{b}.{c}.0")
+        }
+        IpAddr::V6(six) => {
+            let [a, b, c, ..] = six.segments();
+            format!("{a:x}:{b:x}:{c:x}::")
+        }
+    }
+}
+
+fn landing(request: &ClickRequest<'_>, link: &LinkRoute, token: Option<&str>) -> String {
+    let values = LandingValues {
+        campaign: &link.campaign.slug,
+        publisher: &link.publisher_slug,
+        link: &link.slug,
+        subs: request.subs,
+        gdpr: request.signals.value(SignalKind::Gdpr),
+        gdpr_consent: request.signals.value(SignalKind::Tcf),
+        gpp: request.signals.value(SignalKind::Gpp),
+        gpp_sid: request.signals.value(SignalKind::GppSid),
+    };
+    let parameter = &link.shop.token_parameter;
+    // A deep link that is not allowed is no reason to lose the visitor: the campaign's own page takes its place.
+    let deep: Option<Template> = request
+        .url
+        .filter(|_| link.campaign.deep_links)
+        .and_then(|url| deep_link(url, &link.shop.landing_hosts).ok());
+    deep.as_ref().unwrap_or(&link.campaign.template).render(&values, token, parameter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lose_what_singles_a_line_out() {
+        assert_eq!(truncated("203.0.113.77".parse().expect("v4")), "203.0.113.0");
+        assert_eq!(truncated("2001:db8:12:34::1".parse().expect("v6")), "2001:db8:12::");
+    }
+}

@@ -1,0 +1,243 @@
+//! What handlers ask of the ledger, and what it answers.
+//!
+//! A command holds everything that its decision needs except the facts of the moment: values parsed at the edge, ids and
+//! random bytes made for it, and the assessment of its signals. It never holds a signal's text.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::domain::consent::Assessment;
+use crate::domain::event::Actor;
+use crate::domain::ids::{ClickKey, RequestId};
+use crate::domain::keys::NONCE_BYTES;
+use crate::domain::money::Currency;
+use crate::domain::refusal::{Outcome, Reason, RefusalMode, Untracked};
+use crate::store::batch::facts::OrderRef;
+use crate::store::batch::rows::{ClickRow, ConsentRow};
+
+/// One thing to be recorded.
+pub enum Command {
+    /// A click that may be tracked.
+    Click(Box<ClickCommand>),
+    /// A click that may not: a count.
+    Untracked(UntrackedCommand),
+    /// A postback.
+    Postback(Box<PostbackCommand>),
+    /// A consent change that the shop forwards.
+    Consent(Box<ConsentCommand>),
+    /// A change of a recorded conversion.
+    Amend(Box<AmendCommand>),
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The click is stored and its token may leave.
+    Tracked,
+    /// The click is counted; no token may leave.
+    Counted,
+    /// The verdict on a postback.
+    Verdict(Answer),
+    /// Whether a consent change had an effect.
+    Consent {
+        /// Whether anything changed.
+        applied: bool,
+    },
+    /// The conversion as it now stands, or why it does not change.
+    Amended(Result<Amended, Reason>),
+}
+
+/// The verdict on a postback, as it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why.
+    pub reason: Reason,
+    /// The conversion, on `recorded` and `duplicate`.
+    pub conversion: Option<Uuid>,
+}
+
+/// A conversion after a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Amended {
+    /// Its id.
+    pub conversion: Uuid,
+    /// Its status.
+    pub status: String,
+    /// Its amount in minor units.
+    pub amount_minor: i64,
+    /// Its currency.
+    pub currency: String,
+    /// When it was last changed.
+    pub updated_at_ms: i64,
+}
+
+/// A click that may be tracked under the policy that the handler saw.
+pub struct ClickCommand {
+    /// The click's row, payload sealed.
+    pub row: ClickRow,
+    /// Its consent record.
+    pub record: ConsentRow,
+    /// The commitment to the click.
+    pub commitment: [u8; 32],
+    /// The merged signals, should the policy have changed meanwhile.
+    pub assessment: Assessment,
+    /// When it happened.
+    pub now_ms: i64,
+    /// Random bytes for the batch's audit event, should this be its first click.
+    pub nonce: [u8; 16],
+}
+
+/// A click that is only counted.
+#[derive(Debug, Clone, Copy)]
+pub struct UntrackedCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The campaign's number.
+    pub campaign: i64,
+    /// Why.
+    pub reason: Untracked,
+    /// When it happened: only its day is kept.
+    pub now_ms: i64,
+}
+
+/// What the token turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// None was sent.
+    Missing,
+    /// It does not open here.
+    Unreadable,
+    /// It opened.
+    Opened {
+        /// The click.
+        click: ClickKey,
+        /// The campaign's number.
+        campaign: i64,
+        /// The publisher's number.
+        publisher: i64,
+    },
+}
+
+/// A postback.
+pub struct PostbackCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The shop's number.
+    pub shop: i64,
+    /// Who sent it.
+    pub actor: Actor,
+    /// The token.
+    pub token: Token,
+    /// The goal's number, where it is one of the campaign's (without a token: of any of the shop's).
+    pub goal: Option<i64>,
+    /// The order, where token and goal are known.
+    pub order: Option<OrderRef>,
+    /// The digest of the content.
+    pub content_hash: [u8; 16],
+    /// The amount in minor units.
+    pub amount_minor: i64,
+    /// The currency.
+    pub currency: Currency,
+    /// Whether the shop takes it.
+    pub currency_taken: bool,
+    /// `pending`, `confirmed` or `cancelled`.
+    pub status: &'static str,
+    /// When the goal happened.
+    pub occurred_at_ms: i64,
+    /// When the postback came.
+    pub now_ms: i64,
+    /// The details, not yet sealed; wiped with the command.
+    pub details: Zeroizing<Vec<u8>>,
+    /// The keyed hash of the customer reference.
+    pub customer_hash: Option<[u8; 16]>,
+    /// The merged signals.
+    pub assessment: Assessment,
+    /// How this shop is answered.
+    pub mode: RefusalMode,
+    /// Whether it is a test.
+    pub test: bool,
+    /// Whether nothing may be kept of it.
+    pub dry_run: bool,
+    /// The request.
+    pub request: RequestId,
+    /// The id of the conversion, should it be recorded.
+    pub conversion: Uuid,
+    /// The id of the consent record, should there be one.
+    pub record: Uuid,
+    /// For sealing the details.
+    pub payload_nonce: [u8; NONCE_BYTES],
+    /// For the audit events.
+    pub nonces: [[u8; 16]; 2],
+}
+
+/// How a consent change names its person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reference {
+    /// By the click of a token.
+    Click(ClickKey),
+    /// By an order of any of these goals.
+    Orders(Vec<OrderRef>),
+    /// By the keyed hash of the shop's customer reference.
+    Customer([u8; 16]),
+    /// By something that is not known here: no effect, and no word about it.
+    Nothing,
+}
+
+/// A consent change.
+pub struct ConsentCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The shop's number.
+    pub shop: Option<i64>,
+    /// Who sent it.
+    pub actor: Actor,
+    /// Whom it is about.
+    pub reference: Reference,
+    /// The merged signals.
+    pub assessment: Assessment,
+    /// When it came.
+    pub now_ms: i64,
+    /// The request.
+    pub request: RequestId,
+    /// The id of a consent record.
+    pub record: Uuid,
+    /// For the audit events.
+    pub nonces: [[u8; 16]; 2],
+}
+
+/// Which conversion is to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By its id.
+    Conversion(Uuid),
+    /// By its order.
+    Order(OrderRef),
+}
+
+/// A change of a recorded conversion.
+pub struct AmendCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The shop that may change it; a manager may change any.
+    pub shop: Option<i64>,
+    /// Who asks.
+    pub actor: Actor,
+    /// Which one.
+    pub target: Target,
+    /// The new status.
+    pub status: Option<&'static str>,
+    /// The new amount, as it was written, to be read in the conversion's currency.
+    pub amount: Option<Arc<str>>,
+    /// Why, as a code of the shop's.
+    pub reason: Option<String>,
+    /// When it came.
+    pub now_ms: i64,
+    /// The request.
+    pub request: RequestId,
+    /// For the audit event.
+    pub nonce: [u8; 16],
+}

@@ -1,0 +1,81 @@
+//! The ledger: everything that is recorded goes through one queue with one writer.
+//!
+//! Handlers submit a command and wait; the answer comes after the commit. A full queue, a ledger that fails or one that
+//! takes too long is `Unavailable`: a click then becomes a plain redirect, a postback is told to try again. Nothing is
+//! acknowledged that is not committed.
+
+pub mod command;
+mod change;
+mod postback;
+pub(in crate::flow) mod writer;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Live;
+use crate::store::batch::counters::UntrackedKey;
+use crate::store::lanes::{self, Lane};
+use command::{Command, Reply};
+
+/// How long a handler waits for its commit.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The ledger cannot take or has not confirmed the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the ledger is not available")]
+pub struct Unavailable;
+
+/// A command with the place where its answer is awaited.
+pub(super) struct Job {
+    command: Command,
+    answer: oneshot::Sender<Result<Reply, Unavailable>>,
+}
+
+/// Counts of clicks that could not be recorded, kept until the ledger takes commands again.
+type Missed = Arc<Mutex<BTreeMap<UntrackedKey, i64>>>;
+
+/// The handlers' end of the ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    lane: Lane<Job>,
+    missed: Missed,
+}
+
+impl Ledger {
+    /// Opens the ledger. The second value is the writer: it has to be driven (on a thread of its own), and it ends when
+    /// every handle is gone and everything that was queued is written.
+    pub fn open(live: Arc<Live>, capacity: usize, lane_number: i64) -> (Self, impl Future<Output = ()>) {
+        let missed: Missed = Arc::default();
+        let writer = Arc::new(writer::Writer::new(live, lane_number, Arc::clone(&missed)));
+        let (lane, run) = lanes::open(capacity, move |jobs: Vec<Job>| {
+            let writer = Arc::clone(&writer);
+            async move { writer.process(jobs).await }
+        });
+        (Self { lane, missed }, run)
+    }
+
+    /// Submits a command and waits for its commit.
+    pub async fn submit(&self, command: Command) -> Result<Reply, Unavailable> {
+        let (answer, waiting) = oneshot::channel();
+        self.lane.submit(Job { command, answer }).map_err(|_| Unavailable)?;
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(Ok(reply)) => reply,
+            // The writer is gone, or the commit takes too long: nothing may be said to be recorded.
+            Ok(Err(_)) | Err(_) => Err(Unavailable),
+        }
+    }
+
+    /// Counts a click that was redirected while the ledger could not take it. Kept in memory until the next batch.
+    pub fn count_missed(&self, key: UntrackedKey) {
+        *self.missed.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+    }
+
+    /// How many commands wait.
+    pub fn depth(&self) -> usize {
+        self.lane.depth()
+    }
+}

@@ -1,0 +1,264 @@
+//! A postback inside its batch: facts, verdict, rows.
+
+use super::command::{Answer, PostbackCommand, Reply, Token};
+use super::writer::{Work, day_of};
+use crate::domain::attribution::{self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact, Verdict};
+use crate::domain::campaign::MAX_WINDOW_DAYS;
+use crate::domain::consent::{ConsentState, is_granted};
+use crate::domain::event::{AuditEvent, LOG_EPOCH, commitment};
+use crate::domain::ids::{ClickKey, seconds_of};
+use crate::domain::keys::{ClickSecrets, Place};
+use crate::domain::refusal::{Outcome, Reason};
+use crate::domain::routing::TenantRoute;
+use crate::store::StoreError;
+use crate::store::batch::facts::{ClickFacts, OrderFacts};
+use crate::store::batch::rows::{ConsentRow, ConversionRow};
+
+/// A click that is there, with all that a verdict about it needs.
+struct Matched {
+    key: ClickKey,
+    campaign: i64,
+    publisher: i64,
+    facts: ClickFacts,
+    secrets: ClickSecrets,
+}
+
+impl Work {
+    /// Decides a postback and notes what is to be written.
+    pub(super) async fn judge(&mut self, postback: &PostbackCommand) -> Result<Reply, StoreError> {
+        let tenant = self.tenant(postback.tenant)?;
+        let matched = self.matched(postback, &tenant);
+        let verdict = self.decide(postback, &tenant, matched.as_ref());
+        let mut answer =
+            Answer { outcome: postback.mode.outcome(verdict.reason), reason: verdict.reason, conversion: None };
+        let prior = postback.order.as_ref().and_then(|order| self.orders.get(order));
+        if matches!(verdict.reason, Reason::Duplicate | Reason::DuplicateConflict) {
+            answer.conversion = prior.map(|prior| prior.conversion_id);
+        }
+        if postback.dry_run {
+            return Ok(Reply::Verdict(answer));
+        }
+        match (verdict.reason, matched) {
+            (Reason::Accepted, Some(matched)) => {
+                self.record(postback, &tenant, &matched);
+                answer.conversion = Some(postback.conversion);
+            }
+            (Reason::Duplicate, Some(matched)) => self.count_duplicate(postback, &tenant, &matched),
+            _ => self.refuse(postback, &tenant, &answer),
+        }
+        if verdict.erase_click {
+            self.erase_denied(postback, &tenant).await?;
+        }
+        Ok(Reply::Verdict(answer))
+    }
+
+    /// The click with its secrets. A click whose salt is gone counts as erased, whatever else is left of it.
+    fn matched(&self, postback: &PostbackCommand, tenant: &TenantRoute) -> Option<Matched> {
+        let Token::Opened { click: key, campaign, publisher } = postback.token else { return None };
+        let facts = self.clicks.get(&key)?.clone();
+        let epoch = u16::try_from(facts.retention_epoch).ok()?;
+        let secrets = tenant.keys.click(epoch, facts.salt.as_ref()?).ok()?;
+        Some(Matched { key, campaign, publisher, facts, secrets })
+    }
+
+    fn decide(&self, postback: &PostbackCommand, tenant: &TenantRoute, matched: Option<&Matched>) -> Verdict {
+        let (token, click, window_seconds) = match postback.token {
+            Token::Missing => (TokenFact::Missing, ClickFact::Missing, 0),
+            Token::Unreadable => (TokenFact::Unreadable, ClickFact::Missing, 0),
+            Token::Opened { click: key, campaign, .. } => {
+                let entry = tenant.keys.suppressed_click(&key.click).to_vec();
+                let click = match matched {
+                    _ if self.suppressed.contains(&(postback.tenant, entry)) => ClickFact::Erased,
+                    Some(matched) => ClickFact::Live {
+                        granted: is_granted(matched.facts.consent_bits),
+                        restricted: matched.facts.restricted,
+                    },
+                    // A row without its salt is what a cut-off erasure could leave behind.
+                    None if self.clicks.contains_key(&key) => ClickFact::Erased,
+                    None => ClickFact::Missing,
+                };
+                let window = tenant.campaigns.get(&campaign).map_or(0, |campaign| campaign.window_seconds);
+                (TokenFact::Opened { issued_at_s: key.issued_at_s }, click, window)
+            }
+        };
+        let order_suppressed = postback.order.as_ref().is_some_and(|order| {
+            let entry = tenant.keys.suppressed_order(order.shop, order.goal, &order.order_hash);
+            self.suppressed.contains(&(postback.tenant, entry.to_vec()))
+        });
+        let prior = match postback.order.as_ref().and_then(|order| self.orders.get(order)) {
+            None => PriorFact::None,
+            Some(prior) if prior.content_hash == postback.content_hash => PriorFact::Same,
+            Some(_) => PriorFact::Other,
+        };
+        attribution::decide(&Facts {
+            goal_known: postback.goal.is_some(),
+            currency_taken: postback.currency_taken,
+            consent: &postback.assessment,
+            policy: &tenant.policy.policy,
+            token,
+            click,
+            order_suppressed,
+            prior,
+            window_seconds,
+            occurred_at_s: postback.occurred_at_ms.div_euclid(1_000),
+            now_s: postback.now_ms.div_euclid(1_000),
+        })
+    }
+
+    fn record(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
+        let (Some(goal), Some(order)) = (postback.goal, postback.order.clone()) else { return };
+        let place = Place {
+            tenant: postback.tenant,
+            table: "conversion",
+            column: "payload",
+            row: postback.conversion.as_bytes(),
+            key_version: u32::try_from(matched.facts.retention_epoch).unwrap_or(0),
+        };
+        let version = i64::from(tenant.policy.version);
+        self.conversions.push(ConversionRow {
+            tenant: postback.tenant,
+            recorded_at_s: seconds_of(postback.conversion),
+            conversion_id: postback.conversion,
+            shop: postback.shop,
+            campaign: matched.campaign,
+            publisher: matched.publisher,
+            link: matched.facts.link,
+            goal,
+            status: postback.status,
+            amount_minor: postback.amount_minor,
+            currency: postback.currency.code(),
+            occurred_at_ms: postback.occurred_at_ms,
+            updated_at_ms: postback.now_ms,
+            test: postback.test,
+            policy_version: version,
+            retention_epoch: matched.facts.retention_epoch,
+            click: matched.key,
+            order_hash: order.order_hash,
+            content_hash: postback.content_hash,
+            expires_at_s: matched.key.issued_at_s + MAX_WINDOW_DAYS * 86_400 + TOKEN_MARGIN_SECONDS,
+            payload: matched.secrets.key.seal(postback.payload_nonce, &place, &postback.details),
+            customer_hash: postback.customer_hash,
+        });
+        self.note_consent(postback, tenant, matched);
+        self.count_hour(postback, matched, goal, postback.status, postback.amount_minor);
+        self.entries.push(self.verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted).into());
+        let facts = OrderFacts {
+            conversion_id: postback.conversion,
+            content_hash: postback.content_hash.to_vec(),
+            click: matched.key,
+        };
+        self.orders.insert(order, facts);
+    }
+
+    /// The shop's own signal is a consent record of its own; an inherited consent has none.
+    fn note_consent(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
+        if postback.assessment.absent() {
+            return;
+        }
+        let state = postback.assessment.state(&tenant.policy.policy);
+        self.records.push(ConsentRow {
+            key: matched.key,
+            record_id: postback.record,
+            recorded_at_ms: postback.now_ms,
+            collector: 1,
+            consent_bits: i64::from(postback.assessment.bits(state)),
+            signal_kinds: i64::from(postback.assessment.kinds()),
+            policy_version: i64::from(tenant.policy.version),
+        });
+    }
+
+    fn count_duplicate(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
+        if let Some(goal) = postback.goal {
+            self.count_hour(postback, matched, goal, "duplicate", 0);
+        }
+        self.entries.push(self.verdict_event(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate).into());
+    }
+
+    /// Tests are in no report.
+    fn count_hour(
+        &mut self,
+        postback: &PostbackCommand,
+        matched: &Matched,
+        goal: i64,
+        outcome: &'static str,
+        amount_minor: i64,
+    ) {
+        if postback.test {
+            return;
+        }
+        let quarter = postback.now_ms.div_euclid(900_000);
+        let key = (
+            postback.tenant,
+            quarter,
+            postback.shop,
+            matched.campaign,
+            matched.publisher,
+            matched.facts.link,
+            goal,
+            postback.currency.code(),
+            outcome,
+        );
+        let cell = self.counters.hours.entry(key).or_default();
+        cell.0 += 1;
+        cell.1 += amount_minor;
+    }
+
+    fn verdict_event(
+        &self,
+        postback: &PostbackCommand,
+        tenant: &TenantRoute,
+        matched: &Matched,
+        outcome: Outcome,
+        reason: Reason,
+    ) -> AuditEvent {
+        let [nonce, _] = &postback.nonces;
+        let mut event =
+            AuditEvent::new(postback.tenant, "postback.verdict", &postback.actor, outcome.code(), nonce);
+        let order_hash = postback.order.as_ref().map_or(&[][..], |order| &order.order_hash);
+        let subject = &matched.secrets.subject;
+        event.at_ms = Some(postback.now_ms);
+        event.campaign = Some(matched.campaign);
+        event.commitment = Some(hex::encode(commitment(subject, LOG_EPOCH, nonce, &matched.key.click.0, order_hash)));
+        event.policy_version = Some(tenant.policy.version);
+        event.reason = Some(reason.code());
+        event.request_id = Some(postback.request.to_string());
+        event.shop = Some(postback.shop);
+        event.test = postback.test;
+        event
+    }
+
+    /// Of what is refused or dropped only a count and a leaf remain, both by the day.
+    fn refuse(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, answer: &Answer) {
+        let (day, day_text) = day_of(tenant, postback.now_ms);
+        let campaign = match postback.token {
+            Token::Opened { campaign, .. } => campaign,
+            Token::Missing | Token::Unreadable => 0,
+        };
+        let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
+        if !postback.test {
+            let key = (postback.tenant, day, postback.shop, campaign, outcome, reason);
+            *self.counters.refused.entry(key).or_default() += 1;
+        }
+        let [nonce, _] = &postback.nonces;
+        let mut event = AuditEvent::new(postback.tenant, "postback.verdict", &postback.actor, outcome, nonce);
+        event.day = Some(day_text);
+        event.policy_version = Some(tenant.policy.version);
+        event.reason = Some(reason);
+        event.request_id = Some(postback.request.to_string());
+        event.test = postback.test;
+        self.entries.push(event.into());
+    }
+
+    /// The person's "no" at the shop ends everything about this click.
+    async fn erase_denied(&mut self, postback: &PostbackCommand, tenant: &TenantRoute) -> Result<(), StoreError> {
+        debug_assert_eq!(postback.assessment.state(&tenant.policy.policy), ConsentState::Denied);
+        let Token::Opened { click, .. } = postback.token else { return Ok(()) };
+        let [_, nonce] = &postback.nonces;
+        let mut event = AuditEvent::new(postback.tenant, "click.erased", &postback.actor, "erased", nonce);
+        event.day = Some(day_of(tenant, postback.now_ms).1);
+        event.reason = Some(Reason::ConsentDenied.code());
+        event.request_id = Some(postback.request.to_string());
+        self.erase(tenant, &[click], event).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,339 @@
+//! The writer: gathers the facts of a batch, decides each command in order, writes everything in one transaction.
+//!
+//! Within a batch the commands take effect one after another: what one decides is a fact for the next. A batch that the
+//! database rejects is tried again one command at a time, so that one bad row cannot refuse its neighbours. A batch whose
+//! commit has an unknown outcome is never tried again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, PoisonError};
+
+use super::command::{ClickCommand, Command, Reply, Token, UntrackedCommand};
+use super::{Job, Missed, Unavailable};
+use crate::audit::leaf::{ClickLeaf, click_hash};
+use crate::audit::merkle::{self, Hash};
+use crate::domain::campaign::{day_text, local_day};
+use crate::domain::consent::{ConsentState, decide_click};
+use crate::domain::event::{Actor, AuditEvent, Entry, Trail};
+use crate::domain::ids::ClickKey;
+use crate::domain::policy::UntrackedCounts;
+use crate::domain::refusal::Untracked;
+use crate::domain::routing::{Routing, TenantRoute};
+use crate::flow::{FlowError, Live};
+use crate::store::StoreError;
+use crate::store::batch::counters::{Counters, UntrackedKey};
+use crate::store::batch::facts::{ClickFacts, OrderFacts, OrderRef};
+use crate::store::batch::rows::{ClickRow, ConsentRow, ConversionRow};
+use crate::store::tx::Batch;
+
+/// How often a batch that lost a race is decided anew.
+const RACES: usize = 3;
+
+pub(super) struct Writer {
+    live: Arc<Live>,
+    lane: i64,
+    missed: Missed,
+}
+
+/// What a batch knows and what it is about to write.
+pub(super) struct Work {
+    pub(super) routing: Arc<Routing>,
+    pub(super) batch: Batch,
+    pub(super) clicks: HashMap<ClickKey, ClickFacts>,
+    pub(super) orders: HashMap<OrderRef, OrderFacts>,
+    pub(super) suppressed: HashSet<(i64, Vec<u8>)>,
+    pub(super) records: Vec<ConsentRow>,
+    pub(super) conversions: Vec<ConversionRow>,
+    pub(super) counters: Counters,
+    pub(super) entries: Vec<Entry>,
+    pub(super) erased: bool,
+    click_rows: Vec<ClickRow>,
+    /// Clicks of each tenant, for one leaf per tenant: hashes, the first one's nonce and time.
+    leaves: BTreeMap<i64, Leaves>,
+}
+
+struct Leaves {
+    hashes: Vec<Hash>,
+    nonce: [u8; 16],
+    at_ms: i64,
+    policy_version: u16,
+}
+
+impl Writer {
+    pub(super) fn new(live: Arc<Live>, lane: i64, missed: Missed) -> Self {
+        Self { live, lane, missed }
+    }
+
+    /// Processes what has queued up and answers every waiter.
+    pub(super) async fn process(&self, jobs: Vec<Job>) {
+        let (mut commands, answers): (Vec<Command>, Vec<_>) =
+            jobs.into_iter().map(|job| (job.command, job.answer)).unzip();
+        metrics::histogram!("einklang_batch_commands").record(commands.len() as f64);
+        let replies = self.settle(&mut commands).await;
+        for (answer, reply) in answers.into_iter().zip(replies) {
+            // A caller that went away does not need its answer; what it asked for is done all the same.
+            let _ = answer.send(reply);
+        }
+    }
+
+    async fn settle(&self, commands: &mut [Command]) -> Vec<Result<Reply, Unavailable>> {
+        for _ in 0..RACES {
+            match self.attempt(commands).await {
+                Ok(replies) => return replies.into_iter().map(Ok).collect(),
+                Err(StoreError::Raced) => {}
+                Err(error) if commands.len() > 1 && error.is_about_a_row() => {
+                    tracing::warn!(%error, "a batch was rejected; its commands are tried one by one");
+                    return self.one_by_one(commands).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a batch failed");
+                    metrics::counter!("einklang_batches_failed_total").increment(1);
+                    break;
+                }
+            }
+        }
+        commands.iter().map(|_| Err(Unavailable)).collect()
+    }
+
+    async fn one_by_one(&self, commands: &mut [Command]) -> Vec<Result<Reply, Unavailable>> {
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in commands {
+            let alone = std::slice::from_mut(command);
+            match self.attempt(alone).await {
+                Ok(reply) => replies.extend(reply.into_iter().map(Ok)),
+                Err(error) => {
+                    tracing::error!(%error, "a command failed");
+                    replies.push(Err(Unavailable));
+                }
+            }
+        }
+        replies
+    }
+
+    /// One transaction over these commands.
+    async fn attempt(&self, commands: &[Command]) -> Result<Vec<Reply>, StoreError> {
+        let mut batch = self.live.store().begin_batch().await?;
+        let routing = self.current_routing(&mut batch).await?;
+        let mut work = Work::gather(batch, routing, commands).await?;
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in commands {
+            replies.push(match command {
+                Command::Click(click) => work.track(click),
+                Command::Untracked(untracked) => work.count(untracked),
+                Command::Postback(postback) => work.judge(postback).await?,
+                Command::Consent(consent) => work.change_consent(consent).await?,
+                Command::Amend(amend) => work.amend(amend).await?,
+            });
+        }
+        let missed = self.take_missed();
+        for (key, count) in &missed {
+            *work.counters.untracked.entry(*key).or_default() += count;
+        }
+        let erased = work.erased;
+        if let Err(error) = work.finish(self.lane).await {
+            self.return_missed(missed);
+            return Err(error);
+        }
+        if erased {
+            // The rows are gone for every reader; this removes what old pages of the file may still hold.
+            self.live.store().scrub().await?;
+        }
+        Ok(replies)
+    }
+
+    /// The routing data that this transaction has to decide under: newer than ours where something changed.
+    async fn current_routing(&self, batch: &mut Batch) -> Result<Arc<Routing>, StoreError> {
+        let routing = self.live.routing();
+        if batch.routing_version().await? == routing.version {
+            return Ok(routing);
+        }
+        match self.live.reload().await {
+            Ok(()) => Ok(self.live.routing()),
+            Err(FlowError::Store(error)) => Err(error),
+            Err(_) => Err(StoreError::Inconsistent { table: "routing", column: "version" }),
+        }
+    }
+
+    fn take_missed(&self) -> BTreeMap<UntrackedKey, i64> {
+        std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn return_missed(&self, missed: BTreeMap<UntrackedKey, i64>) {
+        let mut kept = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, count) in missed {
+            *kept.entry(key).or_default() += count;
+        }
+    }
+}
+
+impl Work {
+    async fn gather(mut batch: Batch, routing: Arc<Routing>, commands: &[Command]) -> Result<Self, StoreError> {
+        let mut keys = Vec::new();
+        let mut orders = Vec::new();
+        let mut entries = Vec::new();
+        let mut erasing = false;
+        for command in commands {
+            let Command::Postback(postback) = command else {
+                erasing |= matches!(command, Command::Consent(_));
+                continue;
+            };
+            let Some(tenant) = routing.tenants.get(&postback.tenant) else { continue };
+            erasing |= postback.assessment.state(&tenant.policy.policy) == ConsentState::Denied;
+            if let Token::Opened { click, .. } = postback.token {
+                keys.push(click);
+                entries.push((postback.tenant, tenant.keys.suppressed_click(&click.click)));
+            }
+            if let Some(order) = &postback.order {
+                let entry = tenant.keys.suppressed_order(order.shop, order.goal, &order.order_hash);
+                entries.push((postback.tenant, entry));
+                orders.push(order.clone());
+            }
+        }
+        let clicks = batch.click_facts(&mut keys, erasing).await?;
+        let orders = batch.order_facts(&mut orders).await?;
+        let suppressed = batch.suppressed(&mut entries).await?;
+        Ok(Self {
+            routing,
+            batch,
+            clicks,
+            orders,
+            suppressed,
+            records: Vec::new(),
+            conversions: Vec::new(),
+            counters: Counters::default(),
+            entries: Vec::new(),
+            erased: false,
+            click_rows: Vec::new(),
+            leaves: BTreeMap::new(),
+        })
+    }
+
+    /// The tenant of a command. It was there when the command was made, and tenants are never removed.
+    pub(super) fn tenant(&self, number: i64) -> Result<Arc<TenantRoute>, StoreError> {
+        let missing = StoreError::Inconsistent { table: "tenant", column: "tenant" };
+        self.routing.tenants.get(&number).map(Arc::clone).ok_or(missing)
+    }
+
+    fn track(&mut self, click: &ClickCommand) -> Reply {
+        let number = click.row.key.tenant;
+        let Some(tenant) = self.routing.tenants.get(&number).map(Arc::clone) else { return Reply::Counted };
+        let policy = &tenant.policy;
+        let state = match decide_click(&click.assessment, &policy.policy) {
+            Ok(state) => state,
+            Err(reason) => return self.count_click(click, reason),
+        };
+        let quarter = click.now_ms.div_euclid(900_000);
+        let row = &click.row;
+        let key =
+            (number, quarter, row.shop, row.campaign, row.publisher, row.link, 0, "", "click");
+        self.counters.hours.entry(key).or_default().0 += 1;
+        let hash = click_hash(&ClickLeaf {
+            tenant: number,
+            at_ms: click.now_ms,
+            campaign: row.campaign,
+            publisher: row.publisher,
+            link: row.link,
+            policy_version: policy.version,
+            state: state.code(),
+            commitment: &click.commitment,
+        });
+        let leaves = self.leaves.entry(number).or_insert_with(|| Leaves {
+            hashes: Vec::new(),
+            nonce: click.nonce,
+            at_ms: click.now_ms,
+            policy_version: policy.version,
+        });
+        leaves.hashes.push(hash);
+        let version = i64::from(policy.version);
+        let bits = i64::from(click.assessment.bits(state));
+        self.click_rows.push(ClickRow { policy_version: version, consent_bits: bits, ..row.clone() });
+        self.records.push(ConsentRow { policy_version: version, consent_bits: bits, ..click.record.clone() });
+        Reply::Tracked
+    }
+
+    /// The policy changed between the handler's look and this transaction: the click may no longer be tracked.
+    fn count_click(&mut self, click: &ClickCommand, reason: Untracked) -> Reply {
+        let untracked = UntrackedCommand {
+            tenant: click.row.key.tenant,
+            campaign: click.row.campaign,
+            reason,
+            now_ms: click.now_ms,
+        };
+        self.count(&untracked)
+    }
+
+    fn count(&mut self, untracked: &UntrackedCommand) -> Reply {
+        if let Some(tenant) = self.routing.tenants.get(&untracked.tenant) {
+            *self.counters.untracked.entry(untracked_key(tenant, untracked)).or_default() += 1;
+        }
+        Reply::Counted
+    }
+
+    /// Writes the rows that are waiting, so that what follows in this transaction sees them.
+    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
+        self.batch.insert_clicks(&std::mem::take(&mut self.click_rows)).await?;
+        self.batch.insert_consent_records(&std::mem::take(&mut self.records)).await?;
+        self.batch.insert_conversions(&std::mem::take(&mut self.conversions)).await
+    }
+
+    /// Erases clicks of one tenant and makes that a fact for the rest of the batch.
+    pub(super) async fn erase(
+        &mut self,
+        tenant: &TenantRoute,
+        clicks: &[ClickKey],
+        event: AuditEvent,
+    ) -> Result<bool, StoreError> {
+        self.flush().await?;
+        let erased = self.batch.erase_clicks(&tenant.keys, clicks).await?;
+        for click in clicks {
+            self.clicks.remove(click);
+        }
+        self.orders.retain(|_, facts| !clicks.contains(&facts.click));
+        self.suppressed.extend(erased.entries.into_iter().map(|entry| (tenant.number(), entry.to_vec())));
+        self.erased = true;
+        let had_effect = erased.clicks > 0;
+        if had_effect {
+            let count = i64::try_from(erased.clicks).ok();
+            self.entries.push(AuditEvent { count, ..event }.into());
+        }
+        Ok(had_effect)
+    }
+
+    async fn finish(mut self, lane: i64) -> Result<(), StoreError> {
+        self.flush().await?;
+        for (tenant, leaves) in std::mem::take(&mut self.leaves) {
+            self.entries.push(click_batch(tenant, &leaves));
+        }
+        self.batch.add_counters(&self.counters, lane).await?;
+        match Trail::from_entries(self.entries) {
+            Some(trail) => self.batch.commit_with(&trail).await,
+            None if self.counters.untracked.is_empty() => self.batch.leave_unchanged().await,
+            None => self.batch.commit_untracked_counts().await,
+        }
+    }
+}
+
+/// One leaf for the clicks of one tenant in this batch.
+fn click_batch(tenant: i64, leaves: &Leaves) -> Entry {
+    let mut event = AuditEvent::new(tenant, "click.batch", &Actor::Link, "tracked", &leaves.nonce);
+    event.at_ms = Some(leaves.at_ms);
+    event.count = i64::try_from(leaves.hashes.len()).ok();
+    event.policy_version = Some(leaves.policy_version);
+    event.root = Some(hex::encode(merkle::root(&leaves.hashes)));
+    Entry { event, hashes: Some(leaves.hashes.concat()) }
+}
+
+/// Where an untracked click is counted under the policy in force.
+pub(in crate::flow) fn untracked_key(tenant: &TenantRoute, untracked: &UntrackedCommand) -> UntrackedKey {
+    let campaign = match tenant.policy.policy.untracked_counts {
+        UntrackedCounts::Campaign => untracked.campaign,
+        UntrackedCounts::Tenant => 0,
+    };
+    let day = local_day(untracked.now_ms, tenant.zone);
+    (tenant.number(), day, campaign, untracked.reason.code(), i64::from(tenant.policy.version))
+}
+
+/// The day that a refusal is kept under.
+pub(super) fn day_of(tenant: &TenantRoute, now_ms: i64) -> (i64, String) {
+    let day = local_day(now_ms, tenant.zone);
+    (day, day_text(day))
+}

@@ -1,0 +1,112 @@
+//! Counters: what a batch adds to the reports, in the same transaction.
+
+use std::collections::BTreeMap;
+
+use super::super::cells::{Cells, Rows};
+use super::super::connect::StoreError;
+use super::super::tx::Batch;
+
+/// A counter of clicks and conversions: (tenant, quarter-hour, shop, campaign, publisher, link, goal, currency,
+/// outcome) → (events, amount).
+pub type HourKey = (i64, i64, i64, i64, i64, i64, i64, &'static str, &'static str);
+/// A counter of refused and dropped postbacks: (tenant, day, shop, campaign, outcome, reason).
+pub type RefusedKey = (i64, i64, i64, i64, &'static str, &'static str);
+/// A counter of untracked clicks: (tenant, day, campaign, reason, policy version).
+pub type UntrackedKey = (i64, i64, i64, &'static str, i64);
+
+/// Counters of one batch, summed up.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Clicks and conversions.
+    pub hours: BTreeMap<HourKey, (i64, i64)>,
+    /// Refused and dropped postbacks.
+    pub refused: BTreeMap<RefusedKey, i64>,
+    /// Untracked clicks.
+    pub untracked: BTreeMap<UntrackedKey, i64>,
+}
+
+impl Batch {
+    /// Adds counters; the lane is part of the key, so that writers do not wait for one another.
+    pub async fn add_counters(&mut self, counters: &Counters, lane: i64) -> Result<(), StoreError> {
+        let keys: Vec<&HourKey> = counters.hours.keys().collect();
+        let int = |value: fn(&HourKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
+        let text = |value: fn(&HourKey) -> &'static str| {
+            Cells::Text(keys.iter().map(|key| value(key).to_owned()).collect())
+        };
+        let hours = Rows {
+            before: "INSERT INTO stat_hour (tenant, quarter, shop, campaign, publisher, link, goal, currency, outcome, \
+                     lane, events, amount_minor)",
+            cells: vec![
+                int(|key| key.0),
+                int(|key| key.1),
+                int(|key| key.2),
+                int(|key| key.3),
+                int(|key| key.4),
+                int(|key| key.5),
+                int(|key| key.6),
+                text(|key| key.7),
+                text(|key| key.8),
+                Cells::Int(vec![lane; keys.len()]),
+                Cells::Int(counters.hours.values().map(|(events, _)| *events).collect()),
+                Cells::Int(counters.hours.values().map(|(_, amount)| *amount).collect()),
+            ],
+            after: "ON CONFLICT (tenant, quarter, shop, campaign, publisher, link, goal, currency, outcome, lane) \
+                    DO UPDATE SET events = stat_hour.events + excluded.events, \
+                    amount_minor = stat_hour.amount_minor + excluded.amount_minor",
+        };
+        self.write(&hours).await?;
+        self.add_refused(&counters.refused, lane).await?;
+        self.add_untracked(&counters.untracked, lane).await
+    }
+
+    async fn add_refused(
+        &mut self,
+        refused: &BTreeMap<RefusedKey, i64>,
+        lane: i64,
+    ) -> Result<(), StoreError> {
+        let keys: Vec<&RefusedKey> = refused.keys().collect();
+        let int = |value: fn(&RefusedKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
+        let rows = Rows {
+            before: "INSERT INTO stat_refused (tenant, day, shop, campaign, outcome, reason, lane, events)",
+            cells: vec![
+                int(|key| key.0),
+                int(|key| key.1),
+                int(|key| key.2),
+                int(|key| key.3),
+                Cells::Text(keys.iter().map(|key| key.4.to_owned()).collect()),
+                Cells::Text(keys.iter().map(|key| key.5.to_owned()).collect()),
+                Cells::Int(vec![lane; keys.len()]),
+                Cells::Int(refused.values().copied().collect()),
+            ],
+            after: "ON CONFLICT (tenant, day, shop, campaign, outcome, reason, lane) \
+                    DO UPDATE SET events = stat_refused.events + excluded.events",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+
+    async fn add_untracked(
+        &mut self,
+        untracked: &BTreeMap<UntrackedKey, i64>,
+        lane: i64,
+    ) -> Result<(), StoreError> {
+        let keys: Vec<&UntrackedKey> = untracked.keys().collect();
+        let int = |value: fn(&UntrackedKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
+        let rows = Rows {
+            before: "INSERT INTO stat_untracked (tenant, day, campaign, reason, policy_version, lane, events)",
+            cells: vec![
+                int(|key| key.0),
+                int(|key| key.1),
+                int(|key| key.2),
+                Cells::Text(keys.iter().map(|key| key.3.to_owned()).collect()),
+                int(|key| key.4),
+                Cells::Int(vec![lane; keys.len()]),
+                Cells::Int(untracked.values().copied().collect()),
+            ],
+            after: "ON CONFLICT (tenant, day, campaign, reason, policy_version, lane) \
+                    DO UPDATE SET events = stat_untracked.events + excluded.events",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+}

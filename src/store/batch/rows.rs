@@ -1,0 +1,279 @@
+//! The rows that a batch writes.
+
+use uuid::Uuid;
+
+use super::super::cells::{Cells, Rows};
+use super::super::connect::StoreError;
+use super::super::tx::{Batch, entry_id};
+use super::key_cells;
+use crate::audit::leaf;
+use crate::domain::event::Trail;
+use crate::domain::ids::ClickKey;
+
+/// A click's row to be written.
+#[derive(Debug, Clone)]
+pub struct ClickRow {
+    /// Its key.
+    pub key: ClickKey,
+    /// Campaign, publisher, shop and link numbers.
+    pub campaign: i64,
+    /// The publisher's number.
+    pub publisher: i64,
+    /// The shop's number.
+    pub shop: i64,
+    /// The link's number.
+    pub link: i64,
+    /// The policy version of the decision.
+    pub policy_version: i64,
+    /// The month of its epoch key.
+    pub retention_epoch: i64,
+    /// The consent at the click.
+    pub consent_bits: i64,
+    /// The encrypted details.
+    pub payload: Vec<u8>,
+    /// The salt.
+    pub salt: [u8; 16],
+}
+
+/// A consent record's row to be written.
+#[derive(Debug, Clone)]
+pub struct ConsentRow {
+    /// The click it is about.
+    pub key: ClickKey,
+    /// Its own id.
+    pub record_id: Uuid,
+    /// When the signal was read.
+    pub recorded_at_ms: i64,
+    /// 0: publisher, at the click; 1: shop.
+    pub collector: i64,
+    /// State and answers.
+    pub consent_bits: i64,
+    /// Which kinds of signal arrived.
+    pub signal_kinds: i64,
+    /// The policy version of the decision.
+    pub policy_version: i64,
+}
+
+/// A conversion's row to be written.
+#[derive(Debug)]
+pub struct ConversionRow {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The second its id was made in: the partition key.
+    pub recorded_at_s: i64,
+    /// Its id.
+    pub conversion_id: Uuid,
+    /// The shop's number.
+    pub shop: i64,
+    /// The campaign's number.
+    pub campaign: i64,
+    /// The publisher's number.
+    pub publisher: i64,
+    /// The link's number.
+    pub link: i64,
+    /// The goal's number.
+    pub goal: i64,
+    /// `pending`, `confirmed` or `cancelled`.
+    pub status: &'static str,
+    /// The amount in minor units of the currency.
+    pub amount_minor: i64,
+    /// ISO 4217.
+    pub currency: &'static str,
+    /// When the goal happened.
+    pub occurred_at_ms: i64,
+    /// When it was recorded.
+    pub updated_at_ms: i64,
+    /// Whether it is a test.
+    pub test: bool,
+    /// The policy version of the verdict.
+    pub policy_version: i64,
+    /// The month whose epoch key the details hang on.
+    pub retention_epoch: i64,
+    /// The click.
+    pub click: ClickKey,
+    /// The keyed hash of the order.
+    pub order_hash: [u8; 16],
+    /// The keyed hash of the content.
+    pub content_hash: [u8; 16],
+    /// When the order's uniqueness may be forgotten.
+    pub expires_at_s: i64,
+    /// The encrypted details.
+    pub payload: Vec<u8>,
+    /// The keyed hash of the customer reference.
+    pub customer_hash: Option<[u8; 16]>,
+}
+
+impl Batch {
+    /// Writes clicks with their salts.
+    pub async fn insert_clicks(&mut self, clicks: &[ClickRow]) -> Result<(), StoreError> {
+        let keys: Vec<ClickKey> = clicks.iter().map(|click| click.key).collect();
+        let int = |value: fn(&ClickRow) -> i64| Cells::Int(clicks.iter().map(value).collect());
+        let mut cells = key_cells(&keys);
+        cells.extend([
+            int(|click| click.campaign),
+            int(|click| click.publisher),
+            int(|click| click.shop),
+            int(|click| click.link),
+            int(|click| click.policy_version),
+            int(|click| click.retention_epoch),
+            int(|click| click.consent_bits),
+            Cells::Flag(vec![false; clicks.len()]),
+            Cells::Bytes(clicks.iter().map(|click| click.payload.clone()).collect()),
+        ]);
+        let rows = Rows {
+            before: "INSERT INTO click (tenant, issued_at_s, click_id, campaign, publisher, shop, link, \
+                     policy_version, retention_epoch, consent_bits, restricted, payload)",
+            cells,
+            after: "",
+        };
+        self.write(&rows).await?;
+        let mut cells = key_cells(&keys);
+        cells.push(Cells::Bytes(
+            clicks.iter().map(|click| click.salt.to_vec()).collect(),
+        ));
+        let rows = Rows {
+            before: "INSERT INTO click_salt (tenant, issued_at_s, click_id, salt)",
+            cells,
+            after: "",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+
+    /// Writes consent records.
+    pub async fn insert_consent_records(&mut self, records: &[ConsentRow]) -> Result<(), StoreError> {
+        let keys: Vec<ClickKey> = records.iter().map(|record| record.key).collect();
+        let int = |value: fn(&ConsentRow) -> i64| Cells::Int(records.iter().map(value).collect());
+        let mut cells = key_cells(&keys);
+        cells.extend([
+            int(|record| record.recorded_at_ms),
+            Cells::Id(records.iter().map(|record| record.record_id).collect()),
+            int(|record| record.collector),
+            int(|record| record.consent_bits),
+            int(|record| record.signal_kinds),
+            int(|record| record.policy_version),
+        ]);
+        let rows = Rows {
+            before: "INSERT INTO consent_record (tenant, issued_at_s, click_id, recorded_at_ms, record_id, \
+                     collector, consent_bits, signal_kinds, policy_version)",
+            cells,
+            after: "",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+
+    /// Writes conversions with their order and customer keys. `Raced` if another writer took one of the orders since the
+    /// facts were read: the batch has to be decided again.
+    pub async fn insert_conversions(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
+        if conversions.is_empty() {
+            return Ok(());
+        }
+        self.insert_conversion_rows(conversions).await?;
+        let mut ordered: Vec<&ConversionRow> = conversions.iter().collect();
+        ordered.sort_unstable_by_key(|row| (row.tenant, row.shop, row.goal, row.test, row.order_hash));
+        let int =
+            |value: fn(&ConversionRow) -> i64| Cells::Int(ordered.iter().map(|row| value(row)).collect());
+        let rows = Rows {
+            before: "INSERT INTO order_key (tenant, shop, goal, test, order_hash, conversion_id, content_hash, \
+                     issued_at_s, click_id, expires_at_s)",
+            cells: vec![
+                int(|row| row.tenant),
+                int(|row| row.shop),
+                int(|row| row.goal),
+                Cells::Flag(ordered.iter().map(|row| row.test).collect()),
+                Cells::Bytes(ordered.iter().map(|row| row.order_hash.to_vec()).collect()),
+                Cells::Id(ordered.iter().map(|row| row.conversion_id).collect()),
+                Cells::Bytes(ordered.iter().map(|row| row.content_hash.to_vec()).collect()),
+                int(|row| row.click.issued_at_s),
+                Cells::Id(
+                    ordered
+                        .iter()
+                        .map(|row| Uuid::from_bytes(row.click.click.0))
+                        .collect(),
+                ),
+                int(|row| row.expires_at_s),
+            ],
+            after: "ON CONFLICT DO NOTHING",
+        };
+        let written = self.write(&rows).await?;
+        if usize::try_from(written).ok() != Some(conversions.len()) {
+            return Err(StoreError::Raced);
+        }
+        self.insert_customers(conversions).await
+    }
+
+    async fn insert_conversion_rows(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
+        let int = |value: fn(&ConversionRow) -> i64| Cells::Int(conversions.iter().map(value).collect());
+        let rows = Rows {
+            before: "INSERT INTO conversion (tenant, recorded_at_s, conversion_id, shop, campaign, publisher, link, \
+                     goal, status, amount_minor, currency, occurred_at_ms, updated_at_ms, test, policy_version, \
+                     retention_epoch, issued_at_s, click_id, order_hash, payload)",
+            cells: vec![
+                int(|row| row.tenant),
+                int(|row| row.recorded_at_s),
+                Cells::Id(conversions.iter().map(|row| row.conversion_id).collect()),
+                int(|row| row.shop),
+                int(|row| row.campaign),
+                int(|row| row.publisher),
+                int(|row| row.link),
+                int(|row| row.goal),
+                Cells::Text(conversions.iter().map(|row| row.status.to_owned()).collect()),
+                int(|row| row.amount_minor),
+                Cells::Text(conversions.iter().map(|row| row.currency.to_owned()).collect()),
+                int(|row| row.occurred_at_ms),
+                int(|row| row.updated_at_ms),
+                Cells::Flag(conversions.iter().map(|row| row.test).collect()),
+                int(|row| row.policy_version),
+                int(|row| row.retention_epoch),
+                int(|row| row.click.issued_at_s),
+                Cells::Id(
+                    conversions
+                        .iter()
+                        .map(|row| Uuid::from_bytes(row.click.click.0))
+                        .collect(),
+                ),
+                Cells::Bytes(conversions.iter().map(|row| row.order_hash.to_vec()).collect()),
+                Cells::Bytes(conversions.iter().map(|row| row.payload.clone()).collect()),
+            ],
+            after: "",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+
+    async fn insert_customers(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
+        let named: Vec<(&ConversionRow, [u8; 16])> = conversions
+            .iter()
+            .filter_map(|row| row.customer_hash.map(|hash| (row, hash)))
+            .collect();
+        let keys: Vec<ClickKey> = named.iter().map(|(row, _)| row.click).collect();
+        let mut cells = key_cells(&keys);
+        cells.push(Cells::Bytes(
+            named.iter().map(|(_, hash)| hash.to_vec()).collect(),
+        ));
+        let rows = Rows {
+            before: "INSERT INTO customer_key (tenant, issued_at_s, click_id, customer_hash)",
+            cells,
+            after: "ON CONFLICT DO NOTHING",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+
+    pub(in crate::store) async fn insert_entries(&mut self, trail: &Trail) -> Result<(), StoreError> {
+        let entries = trail.entries();
+        let rows = Rows {
+            before: "INSERT INTO audit_entry (tenant, entry_id, body, hashes)",
+            cells: vec![
+                Cells::Int(entries.iter().map(|entry| entry.event.tenant).collect()),
+                Cells::Id(entries.iter().map(entry_id).collect()),
+                Cells::Bytes(entries.iter().map(|entry| leaf::encode(&entry.event)).collect()),
+                Cells::MaybeBytes(entries.iter().map(|entry| entry.hashes.clone()).collect()),
+            ],
+            after: "",
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+}
