@@ -54,7 +54,7 @@ const FOLDERS: [Folder; 9] = [
         crates: Some(
             "axum base64 chrono csv hex http http_body_util hyper hyper_util ipnet jsonwebtoken metrics \
              percent_encoding serde serde_json thiserror tokio tokio_util tower tower_http tracing url utoipa \
-             utoipa_axum utoipa_swagger_ui uuid",
+             utoipa_axum utoipa_swagger_ui uuid zeroize",
         ),
         pure: false,
     },

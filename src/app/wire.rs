@@ -16,6 +16,7 @@ use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::objects::ObjectsFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
@@ -84,6 +85,7 @@ pub async fn build(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entr
         conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
         health: health.clone(),
+        objects: ObjectsFlow::new(Arc::clone(&live)),
     };
     let settings =
         Settings { requests_per_minute: config.requests_per_minute, proxies: config.trusted_proxies.clone() };

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::auth::Entrances;
 use super::problem::ProblemBody;
-use super::{click, consent, contract, correction, health, postback};
+use super::{click, consent, contract, correction, health, objects, postback};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -77,6 +77,7 @@ fn parts() -> Vec<Document> {
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
         health::routes().into_openapi(),
+        objects::routes().into_openapi(),
     ]
 }
 
