@@ -10,6 +10,7 @@ pub mod campaign;
 pub mod consent;
 pub mod event;
 pub mod ids;
+pub mod keyring;
 pub mod keys;
 pub mod landing;
 pub mod money;

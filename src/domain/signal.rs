@@ -46,7 +46,10 @@ pub enum Collector {
 impl<'a> Signals<'a> {
     /// The family of a request with or without a `Sec-GPC: 1` header.
     pub fn with_header(sec_gpc: bool) -> Self {
-        Self { sec_gpc, ..Self::default() }
+        Self {
+            sec_gpc,
+            ..Self::default()
+        }
     }
 
     /// Notes a parameter; returns whether its name belongs to the family.
