@@ -271,7 +271,7 @@ impl Drawn {
             token_nonce: *token_nonce,
             payload_nonce: *payload_nonce,
             record: *record,
-            nonce: drawn.nonce,
+            nonce: *nonce,
         })
     }
 }
