@@ -103,7 +103,7 @@ pub enum LogFormat {
 /// The same keys in a file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct File {
+struct FileKeys {
     listen: Option<SocketAddr>,
     management_listen: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
@@ -170,7 +170,7 @@ const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
 impl Config {
     /// Puts flags, environment and file together.
     pub fn load(options: Options) -> Result<Self, ConfigError> {
-        let file = options.config.as_deref().map_or(Ok(File::default()), read)?;
+        let file = options.config.as_deref().map_or(Ok(FileKeys::default()), read)?;
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let data_dir = options
             .data_dir
@@ -211,7 +211,7 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<File, ConfigError> {
+fn read(path: &Path) -> Result<FileKeys, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
     toml::from_str(&text).map_err(|error| ConfigError::Wrong(path.to_owned(), Box::new(error)))

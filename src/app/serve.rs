@@ -16,7 +16,7 @@ use crate::edge::listener::{self, Limits};
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]

@@ -154,7 +154,7 @@ fn read_one(
         SignalKind::AdditionalConsent | SignalKind::GppSid => into.add_all(kind, Answer::Unknown),
         // Not decoded yet. They may hold a refusal, so nothing is granted beside them.
         SignalKind::Gpp | SignalKind::UsPrivacy | SignalKind::Gcs | SignalKind::Gcd => {
-            into.add_unusable(kind)
+            into.add_unusable(kind);
         }
     }
 }

@@ -198,13 +198,13 @@ mod tests {
             webhook_signature: Some(&signature),
             ..get("", body)
         };
-        assert!(verify(&signed, &[secret.clone()], NOW_S));
+        assert!(verify(&signed, std::slice::from_ref(&secret), NOW_S));
         assert!(!verify(
             &Signed {
                 body: b"{}",
                 ..signed
             },
-            &[secret.clone()],
+            std::slice::from_ref(&secret),
             NOW_S
         ));
         assert!(!verify(
@@ -212,10 +212,14 @@ mod tests {
                 query: "token=u",
                 ..signed
             },
-            &[secret.clone()],
+            std::slice::from_ref(&secret),
             NOW_S
         ));
-        assert!(!verify(&signed, &[secret.clone()], NOW_S + WINDOW_SECONDS + 1));
+        assert!(!verify(
+            &signed,
+            std::slice::from_ref(&secret),
+            NOW_S + WINDOW_SECONDS + 1
+        ));
         assert!(!verify(
             &Signed {
                 webhook_id: Some("msg_2"),

@@ -147,7 +147,7 @@ pub async fn send_consent_signal(
     request: Request,
 ) -> Result<axum::Json<ConsentSignalAnswer>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let caller = inbound.caller(&routes.conversion, maybe, origin)?;
+    let caller = inbound.caller(&routes.conversion, &maybe, origin)?;
     inbound.require_json()?;
     let body: ConsentSignalRequest = parse_json(&inbound.body)?;
     let about = body.about()?;

@@ -58,7 +58,7 @@ impl Inbound {
     pub fn sender(
         &self,
         flow: &ConversionFlow,
-        maybe: Maybe,
+        maybe: &Maybe,
         Origin(address): Origin,
         path: Option<&str>,
     ) -> Result<Sender, Problem> {
@@ -77,7 +77,7 @@ impl Inbound {
     }
 
     /// Who changes something: a key of any role, or a shop by its signature.
-    pub fn caller(&self, flow: &ConversionFlow, maybe: Maybe, origin: Origin) -> Result<Caller, Problem> {
+    pub fn caller(&self, flow: &ConversionFlow, maybe: &Maybe, origin: Origin) -> Result<Caller, Problem> {
         match &maybe.0 {
             Some(principal) if principal.shop.is_none() => Ok(Caller::from(principal)),
             _ => self

@@ -130,7 +130,7 @@ pub async fn create_conversion(
     request: Request,
 ) -> Result<Response, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(&flow, maybe, origin, None)?;
+    let sender = inbound.sender(&flow, &maybe, origin, None)?;
     inbound.require_json()?;
     let body: ConversionRequest = parse_json(&inbound.body)?;
     let answer = judge(&flow, &sender, &body, inbound.sec_gpc, named).await;
@@ -162,7 +162,7 @@ pub async fn create_conversions(
     request: Request,
 ) -> Result<axum::Json<BatchAnswer>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(&flow, maybe, origin, None)?;
+    let sender = inbound.sender(&flow, &maybe, origin, None)?;
     inbound.require_json()?;
     let body: BatchRequest = parse_json(&inbound.body)?;
     if body.conversions.is_empty() || body.conversions.len() > MAX_BATCH {
@@ -193,7 +193,7 @@ async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(flow, maybe, origin, shop.as_deref())?;
+    let sender = inbound.sender(flow, &maybe, origin, shop.as_deref())?;
     let owned = inbound.pairs()?;
     // Names of other systems are for URLs; what is built anew uses ours.
     let aliases = inbound.method == http::Method::GET;

@@ -94,7 +94,7 @@ impl ClickFlow {
             return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
         }
         let request = with_defaults(request, link);
-        let token = match self.decide(&request, link, now_ms) {
+        let token = match decide(&request, link, now_ms) {
             Ok((assessment, state)) => self.track(&request, link, assessment, state, now_ms).await,
             Err(reason) => {
                 self.count(link, reason, now_ms).await;
@@ -102,25 +102,6 @@ impl ClickFlow {
             }
         };
         ClickOutcome::Redirect(landing(&request, link, token.as_deref()))
-    }
-
-    fn decide(
-        &self,
-        request: &ClickRequest<'_>,
-        link: &LinkRoute,
-        now_ms: i64,
-    ) -> Result<(Assessment, ConsentState), Untracked> {
-        if request.head || classify(request.user_agent) == AgentClass::Bot {
-            return Err(Untracked::Bot);
-        }
-        let policy = &link.tenant.policy.policy;
-        let collector = Collector::Publisher {
-            contract: link.contract,
-        };
-        let assessment = request
-            .signals
-            .assess(collector, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
-        decide_click(&assessment, policy).map(|state| (assessment, state))
     }
 
     /// Stores the click and returns its token; without a commit there is none.
@@ -245,6 +226,24 @@ impl ClickFlow {
         let untracked = untracked(link, Untracked::Unavailable, now_ms);
         self.ledger.count_missed(untracked_key(&link.tenant, &untracked));
     }
+}
+
+fn decide(
+    request: &ClickRequest<'_>,
+    link: &LinkRoute,
+    now_ms: i64,
+) -> Result<(Assessment, ConsentState), Untracked> {
+    if request.head || classify(request.user_agent) == AgentClass::Bot {
+        return Err(Untracked::Bot);
+    }
+    let policy = &link.tenant.policy.policy;
+    let collector = Collector::Publisher {
+        contract: link.contract,
+    };
+    let assessment = request
+        .signals
+        .assess(collector, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
+    decide_click(&assessment, policy).map(|state| (assessment, state))
 }
 
 /// The random parts of a click, from one draw.

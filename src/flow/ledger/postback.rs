@@ -177,10 +177,8 @@ impl Work {
         });
         self.note_consent(postback, tenant, matched);
         self.count_hour(postback, matched, goal, postback.status, postback.amount_minor);
-        self.entries.push(
-            self.verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted)
-                .into(),
-        );
+        self.entries
+            .push(verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted).into());
         let facts = OrderFacts {
             conversion_id: postback.conversion,
             content_hash: postback.content_hash.to_vec(),
@@ -210,10 +208,8 @@ impl Work {
         if let Some(goal) = postback.goal {
             self.count_hour(postback, matched, goal, "duplicate", 0);
         }
-        self.entries.push(
-            self.verdict_event(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate)
-                .into(),
-        );
+        self.entries
+            .push(verdict_event(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate).into());
     }
 
     /// Tests are in no report.
@@ -243,41 +239,6 @@ impl Work {
         let cell = self.counters.hours.entry(key).or_default();
         cell.0 += 1;
         cell.1 += amount_minor;
-    }
-
-    fn verdict_event(
-        &self,
-        postback: &PostbackCommand,
-        tenant: &TenantRoute,
-        matched: &Matched,
-        outcome: Outcome,
-        reason: Reason,
-    ) -> AuditEvent {
-        let [nonce, _] = &postback.nonces;
-        let mut event = AuditEvent::new(
-            postback.tenant,
-            "postback.verdict",
-            &postback.actor,
-            outcome.code(),
-            nonce,
-        );
-        let order_hash = postback.order.as_ref().map_or(&[][..], |order| &order.order_hash);
-        let subject = &matched.secrets.subject;
-        event.at_ms = Some(postback.now_ms);
-        event.campaign = Some(matched.campaign);
-        event.commitment = Some(hex::encode(commitment(
-            subject,
-            LOG_EPOCH,
-            nonce,
-            &matched.key.click.0,
-            order_hash,
-        )));
-        event.policy_version = Some(tenant.policy.version);
-        event.reason = Some(reason.code());
-        event.request_id = Some(postback.request.to_string());
-        event.shop = Some(postback.shop);
-        event.test = postback.test;
-        event
     }
 
     /// Of what is refused or dropped only a count and a leaf remain, both by the day.
@@ -329,4 +290,38 @@ impl Work {
         self.erase(tenant, &[click], event).await?;
         Ok(())
     }
+}
+
+fn verdict_event(
+    postback: &PostbackCommand,
+    tenant: &TenantRoute,
+    matched: &Matched,
+    outcome: Outcome,
+    reason: Reason,
+) -> AuditEvent {
+    let [nonce, _] = &postback.nonces;
+    let mut event = AuditEvent::new(
+        postback.tenant,
+        "postback.verdict",
+        &postback.actor,
+        outcome.code(),
+        nonce,
+    );
+    let order_hash = postback.order.as_ref().map_or(&[][..], |order| &order.order_hash);
+    let subject = &matched.secrets.subject;
+    event.at_ms = Some(postback.now_ms);
+    event.campaign = Some(matched.campaign);
+    event.commitment = Some(hex::encode(commitment(
+        subject,
+        LOG_EPOCH,
+        nonce,
+        &matched.key.click.0,
+        order_hash,
+    )));
+    event.policy_version = Some(tenant.policy.version);
+    event.reason = Some(reason.code());
+    event.request_id = Some(postback.request.to_string());
+    event.shop = Some(postback.shop);
+    event.test = postback.test;
+    event
 }

@@ -67,7 +67,8 @@ impl Writer {
     pub(super) async fn process(&self, jobs: Vec<Job>) {
         let (mut commands, answers): (Vec<Command>, Vec<_>) =
             jobs.into_iter().map(|job| (job.command, job.answer)).unzip();
-        metrics::histogram!("einklang_batch_commands").record(commands.len() as f64);
+        metrics::histogram!("einklang_batch_commands")
+            .record(u32::try_from(commands.len()).map_or(f64::MAX, f64::from));
         let replies = self.settle(&mut commands).await;
         for (answer, reply) in answers.into_iter().zip(replies) {
             // A caller that went away does not need its answer; what it asked for is done all the same.
