@@ -22,7 +22,7 @@ use crate::domain::keys::{Place, epoch_of};
 use crate::domain::landing::{LandingValues, Template, deep_link};
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
-use crate::domain::signal::{Collector, Signals};
+use crate::domain::signal::{Collector, Signals, TcfEvidence};
 use crate::domain::token::{self, TokenClaims};
 use crate::store::batch::rows::{ClickRow, ConsentRow};
 
@@ -67,6 +67,8 @@ struct ClickDetails<'a> {
     address: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcf: Option<TcfEvidence>,
 }
 
 /// Follows tracking links.
@@ -185,7 +187,11 @@ impl ClickFlow {
             policy_version: i64::from(tenant.policy.version),
             retention_epoch: i64::from(epoch),
             consent_bits: i64::from(consent_bits),
-            payload: secrets.key.seal(drawn.payload_nonce, &place, &details(request)),
+            payload: secrets.key.seal(
+                drawn.payload_nonce,
+                &place,
+                &details(request, tenant.policy.policy.tcf_vendor_id),
+            ),
             salt: *salt,
         };
         let record = ConsentRow {
@@ -315,7 +321,7 @@ fn with_defaults<'a>(mut request: ClickRequest<'a>, link: &'a LinkRoute) -> Clic
     request
 }
 
-fn details(request: &ClickRequest<'_>) -> Vec<u8> {
+fn details(request: &ClickRequest<'_>, vendor: Option<u16>) -> Vec<u8> {
     let subs = request
         .subs
         .iter()
@@ -326,6 +332,7 @@ fn details(request: &ClickRequest<'_>) -> Vec<u8> {
         agent: classify(request.user_agent).code(),
         address: truncated(request.address),
         notice: request.notice.filter(|text| text.chars().count() <= SUB_ID_CHARS),
+        tcf: request.signals.evidence(vendor),
     };
     // Serialising texts and integers into memory cannot fail.
     serde_json::to_vec(&details).unwrap_or_default()

@@ -71,6 +71,7 @@ impl Writer {
             .record(u32::try_from(commands.len()).map_or(f64::MAX, f64::from));
         let replies = self.settle(&mut commands).await;
         for (answer, reply) in answers.into_iter().zip(replies) {
+            count_reply(&reply);
             // A caller that went away does not need its answer; what it asked for is done all the same.
             let _ = answer.send(reply);
         }
@@ -166,6 +167,25 @@ impl Writer {
         for (key, count) in missed {
             *kept.entry(key).or_default() += count;
         }
+    }
+}
+
+/// Metrics carry outcomes and reasons, and nothing of a tenant or a person.
+fn count_reply(reply: &Result<Reply, Unavailable>) {
+    match reply {
+        Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
+        Ok(Reply::Counted) => {
+            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1)
+        }
+        Ok(Reply::Verdict(answer)) => {
+            let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
+            metrics::counter!("einklang_postbacks_total", "outcome" => outcome, "reason" => reason)
+                .increment(1);
+        }
+        Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
+            metrics::counter!("einklang_changes_total").increment(1)
+        }
+        Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
     }
 }
 
