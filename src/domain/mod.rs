@@ -15,6 +15,7 @@ pub mod landing;
 pub mod money;
 pub mod policy;
 pub mod refusal;
+pub mod report;
 pub mod routing;
 pub mod signal;
 pub mod tcf;

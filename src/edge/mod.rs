@@ -4,4 +4,5 @@ pub mod auth;
 pub mod contract;
 pub mod listener;
 pub mod problem;
+pub mod report;
 pub mod request;

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod live;
+pub mod report;
 
 pub use live::{Clock, Entropy, Live};
 

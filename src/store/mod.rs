@@ -9,6 +9,7 @@ pub mod cells;
 pub mod connect;
 pub mod keys;
 pub mod lanes;
+pub mod reports;
 pub mod routing;
 pub mod tx;
 
