@@ -17,6 +17,7 @@ use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
+use crate::flow::report::ReportFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
 
@@ -94,6 +95,7 @@ pub async fn build(
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        report: ReportFlow::new(Arc::clone(&live)),
         health: health.clone(),
     };
     let settings = Settings {

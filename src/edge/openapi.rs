@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::auth::Entrances;
 use super::problem::ProblemBody;
-use super::{click, consent, contract, correction, health, postback};
+use super::{click, consent, contract, correction, health, postback, report};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -78,6 +78,7 @@ fn parts() -> Vec<Document> {
         postback::batch_routes().into_openapi(),
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
+        report::routes().into_openapi(),
         health::routes().into_openapi(),
     ]
 }

@@ -16,13 +16,14 @@ use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
-use super::{click, consent, correction, health, openapi, postback};
+use super::{click, consent, correction, health, openapi, postback, report};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::report::ReportFlow;
 
 /// The largest body of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -38,6 +39,8 @@ pub struct Flows {
     pub conversion: ConversionFlow,
     /// Consent changes.
     pub consent: ConsentFlow,
+    /// Reports.
+    pub report: ReportFlow,
     /// Health.
     pub health: HealthFlow,
 }
@@ -68,6 +71,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             consent: flows.consent,
             conversion: flows.conversion.clone(),
         }))
+        .merge(report::routes().with_state(flows.report))
         .merge(health::routes().with_state(flows.health))
         .split_for_parts();
     let (batch, _) = postback::batch_routes()
