@@ -65,7 +65,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entro
     Ok((store, live))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| StartError::Folder(folder.to_owned(), error))
