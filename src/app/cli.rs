@@ -68,7 +68,13 @@ pub fn run(cli: Cli) -> ExitCode {
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-fn dispatch(Cli { options, json, command }: Cli) -> Outcome {
+fn dispatch(
+    Cli {
+        options,
+        json,
+        command,
+    }: Cli,
+) -> Outcome {
     match command.unwrap_or(Command::Serve) {
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {

@@ -12,14 +12,14 @@ use super::config::Config;
 use super::first_run::PrepareError;
 use super::production::{self, Unsafe};
 use super::system::{SystemClock, SystemEntropy};
-use super::wire::{self, App, StartError};
 use super::telemetry;
+use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -81,12 +81,23 @@ pub async fn serve(
     let render: crate::edge::health::Render = Arc::new(move || handle.render());
     let management_router = app.management(render);
     let stop = CancellationToken::new();
-    let at = Addresses { public: public_address, management: management_address };
+    let at = Addresses {
+        public: public_address,
+        management: management_address,
+    };
     prepare(&app, at).await?;
     watch_signals(stop.clone())?;
-    let limits = Limits { proxies: config.trusted_proxies.clone(), ..Limits::default() };
+    let limits = Limits {
+        proxies: config.trusted_proxies.clone(),
+        ..Limits::default()
+    };
     let timers = tokio::spawn(timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone()));
-    let inside = tokio::spawn(listen(management, management_router, Limits::default(), stop.clone()));
+    let inside = tokio::spawn(listen(
+        management,
+        management_router,
+        Limits::default(),
+        stop.clone(),
+    ));
     listen(public, app.router.clone(), limits, stop.clone()).await;
     stop.cancel();
     // Both end by the same token; what they held of the flows is gone before the writer is waited for.

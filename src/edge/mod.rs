@@ -13,6 +13,7 @@ pub mod pairs;
 pub mod postback;
 pub mod postback_schema;
 pub mod problem;
+pub mod report;
 pub mod request;
 pub mod router;
 pub mod time;

@@ -142,7 +142,9 @@ impl Store {
     /// Every migration by name, with whether it is applied. Changes nothing.
     pub async fn migrations(&self) -> Result<Vec<(String, bool)>, StoreError> {
         let all = Migrator::get_migration_with_status_read_only(&self.read).await?;
-        let named = all.into_iter().map(|one| (one.name().to_owned(), one.status() == MigrationStatus::Applied));
+        let named = all
+            .into_iter()
+            .map(|one| (one.name().to_owned(), one.status() == MigrationStatus::Applied));
         Ok(named.collect())
     }
 
