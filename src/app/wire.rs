@@ -71,7 +71,7 @@ pub async fn open(
     Ok((store, live))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
