@@ -12,5 +12,6 @@ pub mod keys;
 pub mod lanes;
 pub mod routing;
 pub mod tx;
+pub mod volume;
 
 pub use connect::{Store, StoreError};
