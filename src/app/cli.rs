@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::serve;
 use super::telemetry;
@@ -24,6 +25,11 @@ pub struct Cli {
 enum Command {
     /// Serve clicks, postbacks and the API (the default).
     Serve,
+    /// Measure durable clicks and postbacks per second beside a bare axum 302, on databases made for it.
+    Bench(BenchOptions),
+    /// One of the benchmark's servers.
+    #[command(hide = true)]
+    BenchServe(ServeOptions),
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -52,6 +58,18 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Openapi => print!("{}", openapi::text()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
+        }
+        Command::Bench(options) => {
+            // Its result is the report; what the databases say while they are made is not.
+            let quiet = Some(cli.options.log.clone().unwrap_or_else(|| "warn".to_owned()));
+            let config = Config::load(Options { log: quiet, ..cli.options })?;
+            telemetry::log(&config.log, config.log_format);
+            runtime(&config)?.block_on(bench::run(config, options))?;
+        }
+        Command::BenchServe(options) => {
+            let config = Config::load(cli.options)?;
+            telemetry::log(&config.log, config.log_format);
+            runtime(&config)?.block_on(bench::serve_child(config, options.kind))?;
         }
         Command::Serve => {
             let config = Config::load(cli.options)?;

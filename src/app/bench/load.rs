@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
+use super::report::real;
 use crate::domain::token::TOKEN_CHARS;
 
 /// How long a round may take beyond its time until it counts as hanging.
@@ -129,14 +130,14 @@ impl Fired {
     /// Answers per second.
     pub fn per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
-        if seconds > 0.0 { self.latencies_us.len() as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 { real(self.acknowledged) / seconds } else { 0.0 }
     }
 
     /// The time within which this share of the answers came, in milliseconds.
     pub fn quantile_ms(&self, share: f64) -> f64 {
-        let last = self.latencies_us.len().saturating_sub(1);
+        let last = real(self.acknowledged.saturating_sub(1));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list, from 0 to its end")]
-        let place = (last as f64 * share).round() as usize;
+        let place = (last * share).round() as usize;
         self.latencies_us.get(place).map_or(0.0, |us| f64::from(*us) / 1_000.0)
     }
 }
@@ -233,7 +234,7 @@ impl Connection {
             )?;
             return Ok(());
         };
-        let token = tokens.get(number + turn * plan.connections).ok_or(LoadError::NoTokens)?;
+        let token = tokens.get(*number + turn * plan.connections).ok_or(LoadError::NoTokens)?;
         body.clear();
         body.extend_from_slice(b"{\"token\":\"");
         body.extend_from_slice(token);
@@ -383,7 +384,8 @@ mod tests {
 
     #[test]
     fn quantiles_are_places_in_the_sorted_list() {
-        let fired = Fired { latencies_us: (1..=101).map(|n| n * 1_000).collect(), ..Fired::default() };
+        let latencies_us = (1..=101).map(|n| n * 1_000).collect();
+        let fired = Fired { acknowledged: 101, latencies_us, ..Fired::default() };
         assert!((fired.quantile_ms(0.5) - 51.0).abs() < 1e-9);
         assert!((fired.quantile_ms(0.99) - 100.0).abs() < 1e-9);
     }
