@@ -20,7 +20,7 @@ const FOLDERS: [Folder; 9] = [
         modules: Some(""),
         crates: Some(
             "aes_gcm argon2 base64 chrono chrono_tz hex hkdf hmac ipnet iso_currency percent_encoding rust_decimal \
-             serde serde_json sha2 subtle thiserror url uuid woothee zeroize",
+             serde serde_json sha2 subtle thiserror toml url uuid woothee zeroize",
         ),
         pure: true,
     },

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::access::Role;
+use super::credential::PasswordHash;
 use super::refusal::RefusalMode;
 
 /// Sub-ids of a link or a click.
@@ -31,6 +32,15 @@ pub struct Object {
     pub updated_at_ms: i64,
     /// When it was archived: it stays readable and does nothing more.
     pub archived_at_ms: Option<i64>,
+}
+
+/// One object named by another of the same tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reference {
+    /// The number that stands in rows.
+    pub number: i64,
+    /// The id that is shown outside.
+    pub id: Uuid,
 }
 
 /// Who decides over the data (GDPR Art. 4(7)): stands in receipts and records of processing.
@@ -127,8 +137,8 @@ pub struct Campaign {
     pub object: Object,
     /// Its name in URLs and files.
     pub slug: String,
-    /// The shop's number.
-    pub shop: i64,
+    /// The shop whose pages it leads to.
+    pub shop: Reference,
     /// The landing URL template.
     pub landing_url: String,
     /// The attribution window.
@@ -150,8 +160,8 @@ pub struct Campaign {
 pub struct Goal {
     /// Common parts.
     pub object: Object,
-    /// The campaign's number.
-    pub campaign: i64,
+    /// The campaign.
+    pub campaign: Reference,
     /// Its name in postbacks.
     pub slug: String,
 }
@@ -163,10 +173,10 @@ pub struct Link {
     pub object: Object,
     /// The path segment of `/c/{link}`; unique on the server.
     pub slug: String,
-    /// The campaign's number.
-    pub campaign: i64,
-    /// The publisher's number.
-    pub publisher: i64,
+    /// The campaign.
+    pub campaign: Reference,
+    /// The publisher.
+    pub publisher: Reference,
     /// Default sub-ids: (1 to 10, text).
     pub subs: Vec<(u8, String)>,
 }
@@ -180,15 +190,15 @@ pub struct User {
     pub name: String,
     /// Its role.
     pub role: Role,
-    /// The shop's number, for the role `shop`.
-    pub shop: Option<i64>,
-    /// The publisher's number, for the role `publisher`.
-    pub publisher: Option<i64>,
-    /// Whether a password is set.
-    pub has_password: bool,
+    /// The shop, for the role `shop`.
+    pub shop: Option<Reference>,
+    /// The publisher, for the role `publisher`.
+    pub publisher: Option<Reference>,
+    /// The password, if one is set.
+    pub password: Option<PasswordHash>,
 }
 
-/// An API key, without its secret.
+/// An API key: what it opens and its digest, never the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
     /// Common parts.
@@ -197,12 +207,14 @@ pub struct ApiKey {
     pub label: String,
     /// Its role.
     pub role: Role,
-    /// The shop's number, for the role `shop`.
-    pub shop: Option<i64>,
-    /// The publisher's number, for the role `publisher`.
-    pub publisher: Option<i64>,
-    /// The user's number, if it is a user's.
-    pub user: Option<i64>,
+    /// The shop, for the role `shop`.
+    pub shop: Option<Reference>,
+    /// The publisher, for the role `publisher`.
+    pub publisher: Option<Reference>,
+    /// The user, if it is a user's.
+    pub user: Option<Reference>,
+    /// The SHA-256 of the key.
+    pub hash: [u8; 32],
 }
 
 /// Whether a text may be a slug: 1 to 64 of `a-z A-Z 0-9 - _`, beginning with a letter or digit.

@@ -10,8 +10,10 @@ use super::keys::{Secret, sha256};
 /// Who acted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
-    /// An API key, by its number.
+    /// An API key of the tenant, by its number.
     Key(i64),
+    /// A key of the server's operator, by its number.
+    Operator(i64),
     /// A shop that signed with an HMAC secret.
     Hmac(i64),
     /// A shop's reference in the URL and nothing else.
@@ -29,6 +31,7 @@ impl Actor {
     pub fn text(&self) -> String {
         match self {
             Actor::Key(number) => format!("key:{number}"),
+            Actor::Operator(number) => format!("operator:{number}"),
             Actor::Hmac(shop) => format!("hmac:{shop}"),
             Actor::TokenOnly(shop) => format!("token_only:{shop}"),
             Actor::Link => "link".to_owned(),

@@ -132,6 +132,17 @@ impl Template {
         &self.host
     }
 
+    /// Whether it holds places for values, which a plain address does not.
+    pub fn has_macros(&self) -> bool {
+        let pairs = self.pairs.iter().flat_map(|pair| &pair.parts);
+        let parts = self
+            .head
+            .iter()
+            .chain(pairs)
+            .chain(self.fragment.iter().flatten());
+        parts.into_iter().any(|part| !matches!(part, Part::Text(_)))
+    }
+
     /// Fills the template in, in one pass. With a token, it stands where `{token}` is or else is added to the query as
     /// `token_parameter`; without one, every `name=value` that would carry it is left out.
     ///

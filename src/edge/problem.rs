@@ -54,6 +54,13 @@ impl Problem {
         problem
     }
 
+    /// A problem that a parameter is the cause of.
+    fn about(reason: Reason, parameter: &str) -> Self {
+        let mut problem = Self::new(reason);
+        problem.parameter = Some(parameter.to_owned());
+        problem
+    }
+
     /// The body, once the request is known.
     pub fn body(&self, request_id: &str) -> ProblemBody {
         let status = self.reason.status();
@@ -132,11 +139,12 @@ impl From<FlowError> for Problem {
         match error {
             FlowError::Refused(reason) => Problem::new(reason),
             FlowError::Invalid(parameter, detail) => Problem::invalid(parameter, detail),
-            FlowError::Taken(parameter) => {
-                let mut problem = Problem::new(Reason::Conflict);
-                problem.parameter = Some(parameter.to_owned());
-                problem
-            }
+            FlowError::Clash(parameter, detail) => Problem {
+                detail: Some(detail),
+                ..Problem::about(Reason::Conflict, parameter)
+            },
+            FlowError::Missing(parameter) => Problem::about(Reason::NotFound, parameter),
+            FlowError::Taken(parameter) => Problem::about(Reason::Conflict, parameter),
             FlowError::Store(source) => {
                 // The text of a store error names what was attempted, never a value.
                 tracing::error!(error = %source, "the store failed");

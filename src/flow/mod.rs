@@ -10,9 +10,12 @@ pub mod conversion;
 pub mod health;
 pub mod ledger;
 pub mod live;
+pub mod objects;
+pub mod provision;
 
 pub use live::{Clock, Entropy, Live};
 
+use crate::domain::draft::Fault;
 use crate::domain::refusal::Reason;
 use crate::store::StoreError;
 
@@ -25,6 +28,12 @@ pub enum FlowError {
     /// A parameter is wrong; the second text says how, in words of ours.
     #[error("parameter {0} is not acceptable")]
     Invalid(&'static str, &'static str),
+    /// A parameter is well formed and clashes with another one, or with what is there.
+    #[error("parameter {0} clashes with what is there")]
+    Clash(&'static str, &'static str),
+    /// A parameter names an object that the caller does not have.
+    #[error("parameter {0} names nothing")]
+    Missing(&'static str),
     /// A unique name is taken.
     #[error("{0} is taken")]
     Taken(&'static str),
@@ -38,6 +47,15 @@ impl From<StoreError> for FlowError {
         match error {
             StoreError::Taken(field) => FlowError::Taken(field),
             other => FlowError::Store(other),
+        }
+    }
+}
+
+impl From<Fault> for FlowError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Form(field, words) => FlowError::Invalid(field, words),
+            Fault::Clash(field, words) => FlowError::Clash(field, words),
         }
     }
 }

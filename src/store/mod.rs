@@ -5,12 +5,18 @@
 //! goes through [`tx::Tx`] and sea-orm. SQLite has exactly one writing connection, which both take in turn.
 
 pub mod batch;
+mod campaigns;
 pub mod cells;
 pub mod connect;
 pub mod conversions;
 pub mod keys;
 pub mod lanes;
+pub mod objects;
 pub mod routing;
+mod rows;
+mod shops;
+mod tenants;
 pub mod tx;
+pub mod users;
 
 pub use connect::{Store, StoreError};

@@ -126,7 +126,7 @@ async fn load_tenant<C: ConnectionTrait>(
 }
 
 /// The newest policy version whose time has come.
-async fn load_policy<C: ConnectionTrait>(
+pub(super) async fn load_policy<C: ConnectionTrait>(
     connection: &C,
     tenant: i64,
     now_ms: i64,
@@ -154,7 +154,7 @@ async fn load_policy<C: ConnectionTrait>(
     policy_version(&row)
 }
 
-fn policy_version(row: &entity::policy::Model) -> Result<PolicyVersion, StoreError> {
+pub(super) fn policy_version(row: &entity::policy::Model) -> Result<PolicyVersion, StoreError> {
     let version = u16::try_from(row.version).map_err(|_| StoreError::Inconsistent {
         table: "policy",
         column: "version",
@@ -231,7 +231,7 @@ pub(super) fn secret_row(shop: i64, slot: i64) -> [u8; 16] {
     row
 }
 
-async fn load_secrets<C: ConnectionTrait>(
+pub(super) async fn load_secrets<C: ConnectionTrait>(
     connection: &C,
     tenant: i64,
     shop: i64,
