@@ -1,0 +1,16 @@
+//! The server over HTTP, on both databases.
+//!
+//! Each file holds one capability; each test runs on SQLite and on PostgreSQL from the same text, against the parts that
+//! `einklang serve` puts together, with a clock that the test moves. Every answer is also held against the OpenAPI
+//! document, and every pair of operation and status that occurred is noted (`harness/contract.rs` says where).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+#[macro_use]
+mod harness;
+
+mod decision;
