@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::system::{SystemClock, SystemEntropy};
-use super::wire::{self, App, StartError};
 use super::telemetry;
+use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +33,10 @@ pub enum ServeError {
 }
 
 /// Serves until SIGINT or SIGTERM. `ready` runs once both listeners are open.
-pub async fn serve(config: Config, ready: impl AsyncFnOnce(&App) -> Result<(), StartError>) -> Result<(), ServeError> {
+pub async fn serve(
+    config: Config,
+    ready: impl AsyncFnOnce(&App) -> Result<(), StartError>,
+) -> Result<(), ServeError> {
     let handle = telemetry::metrics();
     let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
     let public = bind(config.listen).await?;
@@ -43,9 +46,17 @@ pub async fn serve(config: Config, ready: impl AsyncFnOnce(&App) -> Result<(), S
     let stop = CancellationToken::new();
     ready(&app).await?;
     watch_signals(stop.clone())?;
-    let limits = Limits { proxies: config.trusted_proxies.clone(), ..Limits::default() };
+    let limits = Limits {
+        proxies: config.trusted_proxies.clone(),
+        ..Limits::default()
+    };
     let timers = tokio::spawn(timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone()));
-    let inside = tokio::spawn(listen(management, management_router, Limits::default(), stop.clone()));
+    let inside = tokio::spawn(listen(
+        management,
+        management_router,
+        Limits::default(),
+        stop.clone(),
+    ));
     listen(public, app.router.clone(), limits, stop.clone()).await;
     stop.cancel();
     // Both end by the same token; what they held of the flows is gone before the writer is waited for.
@@ -57,7 +68,9 @@ pub async fn serve(config: Config, ready: impl AsyncFnOnce(&App) -> Result<(), S
 }
 
 async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| ServeError::Listen(address, error))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| ServeError::Listen(address, error))
 }
 
 async fn listen(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {

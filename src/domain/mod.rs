@@ -12,6 +12,7 @@ pub mod credential;
 pub mod draft;
 pub mod event;
 pub mod ids;
+pub mod keyring;
 pub mod keys;
 pub mod landing;
 pub mod money;

@@ -48,7 +48,9 @@ impl Modify for Schemes {
         let components = document.components.get_or_insert_with(Components::default);
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key. It carries one role and one tenant, and is shown once when it is made."))
+            .description(Some(
+                "An API key. It carries one role and one tenant, and is shown once when it is made.",
+            ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let signature = ApiKeyValue::with_description(

@@ -70,7 +70,9 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         }))
         .merge(health::routes().with_state(flows.health))
         .split_for_parts();
-    let (batch, _) = postback::batch_routes().with_state(flows.conversion).split_for_parts();
+    let (batch, _) = postback::batch_routes()
+        .with_state(flows.conversion)
+        .split_for_parts();
     let router = plain
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(batch.layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)))
@@ -101,10 +103,15 @@ async fn outermost(State(access): State<AccessFlow>, mut request: Request, next:
     if let Ok(value) = HeaderValue::from_str(&text) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
     response
 }
 
@@ -116,14 +123,25 @@ fn documents() -> Router {
     );
     let text = openapi::text();
     let served = text.clone();
-    let browser: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
+    let browser: Router = SwaggerUi::new("/docs")
+        .config(Config::from("/openapi.json"))
+        .into();
     let with_policy = |mut response: Response| async move {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, POLICY);
         response
     };
     let json = move || {
         let text = served.clone();
-        async move { ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text) }
+        async move {
+            (
+                [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+                text,
+            )
+        }
     };
-    browser.layer(middleware::map_response(with_policy)).route("/openapi.json", get(json))
+    browser
+        .layer(middleware::map_response(with_policy))
+        .route("/openapi.json", get(json))
 }
