@@ -14,3 +14,5 @@
 mod harness;
 
 mod decision;
+mod order_of_checks;
+mod postback;

@@ -10,6 +10,7 @@ use einklang::app::wire::{self, App};
 use einklang::domain::provision;
 use einklang::edge::listener::{self, Limits};
 use einklang::flow::Live;
+use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -100,6 +101,8 @@ impl TestApp {
         let database = Arc::new(Database::create(kind).await);
         let app = Self::serve(database, TestClock::at(setup.now_s), setup.options).await;
         app.provision(setup.provision).await;
+        let operator = Some(world::OPERATOR.to_owned().into());
+        ObjectsFlow::new(Arc::clone(&app.live)).create_operator_key(operator).await.expect("a key");
         app
     }
 
@@ -210,6 +213,11 @@ impl TestApp {
     /// acme's privacy officer.
     pub fn privacy(&self) -> Caller {
         self.holder(world::PRIVACY)
+    }
+
+    /// Whoever runs the server.
+    pub fn operator(&self) -> Caller {
+        self.holder(world::OPERATOR)
     }
 
     /// Another tenant's shop.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use einklang::app::config::sqlite_url;
 use tempfile::TempDir;
 
-use super::ledger::Reader;
+use super::ledger::{self, Reader};
 use super::postgres;
 
 /// Which database a test runs on.
@@ -38,6 +38,11 @@ impl Database {
     /// The server's data folder.
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// Does what no API does yet, or what only a fault would do.
+    pub async fn execute(&self, sql: &str) {
+        ledger::execute(&self.url, sql).await;
     }
 
     /// A look behind the server's back. The database has to be migrated.

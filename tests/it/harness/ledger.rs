@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// What a table holds, as one number: rows, or for counters the sum of what was counted.
 const MEASURES: [(&str, &str); 14] = [
@@ -135,4 +135,21 @@ pub fn changes(before: &Totals, after: &Totals) -> Totals {
         .map(change)
         .filter(|(_, change)| *change != 0)
         .collect()
+}
+
+/// One statement on a connection of its own.
+pub async fn execute(url: &str, sql: &str) {
+    let sql = AssertSqlSafe(sql.to_owned());
+    if url.starts_with("sqlite:") {
+        let options: SqliteConnectOptions = url.parse().expect("a URL");
+        let mut connection = options.disable_statement_logging().connect().await.expect("opened");
+        sqlx::query(sql).execute(&mut connection).await.expect("executed");
+        connection.close().await.expect("closed");
+    } else {
+        let options: PgConnectOptions = url.parse().expect("a URL");
+        let options = options.options([("search_path", "public,vault")]).disable_statement_logging();
+        let mut connection = options.connect().await.expect("opened");
+        sqlx::query(sql).execute(&mut connection).await.expect("executed");
+        connection.close().await.expect("closed");
+    }
 }

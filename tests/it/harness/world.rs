@@ -9,6 +9,8 @@ pub const AUDITOR: &str = "ek_test_acme_auditor_00001";
 pub const PRIVACY: &str = "ek_test_acme_privacy_00001";
 pub const PUBLISHER: &str = "ek_test_acme_publisher_0001";
 pub const FOREIGN_SHOP: &str = "ek_test_globex_shop_000001";
+pub const FOREIGN_STRICT_SHOP: &str = "ek_test_globex_shop_strict_01";
+pub const OPERATOR: &str = "ek_test_operator_of_the_server";
 pub const FOREIGN_MANAGER: &str = "ek_test_globex_manager_001";
 
 /// The live secrets of the shop that signs: its present one, and the next in Standard Webhooks form.
@@ -84,6 +86,7 @@ time_zone = "Europe/Berlin"
   slug = "outlet"
   shop = "outlet"
   landing_url = "https://outlet.example/"
+  window_days = 1
   goals = ["order"]
   [[tenant.campaign]]
   slug = "signing"
@@ -156,6 +159,13 @@ refusal = "drop"
   landing_hosts = ["globex.example"]
   currency = "EUR"
   api_key = "ek_test_globex_shop_000001"
+  [[tenant.shop]]
+  slug = "strict"
+  reference = "shp_globex_strict"
+  landing_hosts = ["strict.example"]
+  currency = "EUR"
+  refusal = "refuse"
+  api_key = "ek_test_globex_shop_strict_01"
   [[tenant.publisher]]
   slug = "news"
   explicit_consent = "notice-2026-04"
@@ -163,7 +173,18 @@ refusal = "drop"
   slug = "autumn"
   shop = "main"
   landing_url = "https://globex.example/"
+  window_days = 1
   goals = ["order"]
+  [[tenant.campaign]]
+  slug = "strict"
+  shop = "strict"
+  landing_url = "https://strict.example/"
+  window_days = 1
+  goals = ["order"]
+  [[tenant.link]]
+  slug = "Strict"
+  campaign = "strict"
+  publisher = "news"
   [[tenant.link]]
   slug = "Globex"
   campaign = "autumn"
