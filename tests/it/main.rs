@@ -13,6 +13,9 @@
 #[macro_use]
 mod harness;
 
+mod concurrency;
+mod consent;
+mod correction;
 mod decision;
 mod order_of_checks;
 mod postback;
