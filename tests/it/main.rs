@@ -13,6 +13,7 @@
 #[macro_use]
 mod harness;
 
+mod auth;
 mod concurrency;
 mod consent;
 mod correction;

@@ -100,6 +100,15 @@ impl Reader {
         rows.into_iter().filter(|(_, events)| *events != 0).collect()
     }
 
+    /// How many leaves of the trail hold a text.
+    pub async fn leaves(&self, text: &str) -> i64 {
+        let body = match self {
+            Reader::Sqlite(_) => "CAST(body AS TEXT)",
+            Reader::Postgres(_) => "ENCODE(body, 'escape')",
+        };
+        self.count("audit_entry", &format!("{body} LIKE '%{text}%'")).await
+    }
+
     /// The number of a tenant.
     pub async fn tenant(&self, slug: &str) -> i64 {
         self.number(&format!("SELECT tenant FROM tenant WHERE slug = '{slug}'"))
