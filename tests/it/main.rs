@@ -14,6 +14,8 @@
 mod harness;
 
 mod auth;
+mod click;
+mod click_tcf;
 mod concurrency;
 mod consent;
 mod correction;

@@ -22,6 +22,13 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// The names of all headers, in order.
+    pub fn header_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.headers.keys().map(|name| name.as_str().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
