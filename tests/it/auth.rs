@@ -25,16 +25,24 @@ fn webhook(caller: Caller, body: &str, ts: i64, key: &[u8]) -> Caller {
     let ts = ts.to_string();
     let mac = hmac_sha256(key, &[b"msg_1", b".", ts.as_bytes(), b".", body.as_bytes()]);
     let signature = format!("v1,{}", STANDARD.encode(mac));
-    caller.with("webhook-id", "msg_1").with("webhook-timestamp", &ts).with("webhook-signature", &signature)
+    caller
+        .with("webhook-id", "msg_1")
+        .with("webhook-timestamp", &ts)
+        .with("webhook-signature", &signature)
 }
 
 async fn post_text(caller: &Caller, target: &str, body: &str) -> Answer {
-    let request = caller.request(Method::POST, target).header("content-type", "application/json").body(body.to_owned());
+    let request = caller
+        .request(Method::POST, target)
+        .header("content-type", "application/json")
+        .body(body.to_owned());
     caller.send(request).await
 }
 
 fn whsec_key() -> Vec<u8> {
-    STANDARD.decode(SECRETS[1].trim_start_matches("whsec_")).expect("base64")
+    STANDARD
+        .decode(SECRETS[1].trim_start_matches("whsec_"))
+        .expect("base64")
 }
 
 both!(a_key_has_to_be_known, async |app: &TestApp| {
@@ -44,29 +52,55 @@ both!(a_key_has_to_be_known, async |app: &TestApp| {
     let unknown = app.holder("ek_test_nobody_knows_this_key").get(&target).await;
     unknown.is(401, "refused", "unauthenticated");
     assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
-    app.anonymous().get(&target).await.is(401, "refused", "unauthenticated");
+    app.anonymous()
+        .get(&target)
+        .await
+        .is(401, "refused", "unauthenticated");
     let word = |value: &str| app.anonymous().with("authorization", value);
-    for value in ["Bearer", "Bearer ", "Basic ZWs6", world::SHOP, &format!("Token {}", world::SHOP)] {
-        word(value).get(&target).await.is(401, "refused", "unauthenticated");
+    for value in [
+        "Bearer",
+        "Bearer ",
+        "Basic ZWs6",
+        world::SHOP,
+        &format!("Token {}", world::SHOP),
+    ] {
+        word(value)
+            .get(&target)
+            .await
+            .is(401, "refused", "unauthenticated");
     }
-    let twice = word(&format!("Bearer {}", world::SHOP)).with("authorization", &format!("Bearer {}", world::SHOP));
+    let twice =
+        word(&format!("Bearer {}", world::SHOP)).with("authorization", &format!("Bearer {}", world::SHOP));
     twice.get(&target).await.is(401, "refused", "unauthenticated");
-    word(&format!("bearer {}", world::SHOP)).get(&target).await.is(200, "duplicate", "duplicate");
+    word(&format!("bearer {}", world::SHOP))
+        .get(&target)
+        .await
+        .is(200, "duplicate", "duplicate");
 });
 
 both!(only_shops_send_postbacks, async |app: &TestApp| {
     let token = app.token("Ab3xK9").await;
     let pairs = [("token", token.as_str()), ("consent", "granted")];
     let body = json!({"token": token, "consent": "granted"});
-    for key in [world::MANAGER, world::AUDITOR, world::PRIVACY, world::PUBLISHER, world::OPERATOR] {
+    for key in [
+        world::MANAGER,
+        world::AUDITOR,
+        world::PRIVACY,
+        world::PUBLISHER,
+        world::OPERATOR,
+    ] {
         let caller = app.holder(key);
         for answer in [
             caller.postback(&pairs).await,
             caller.post_form("/postback", &pairs).await,
-            caller.get(&format!("/postback/shp_acme_main?{}", query(&pairs))).await,
+            caller
+                .get(&format!("/postback/shp_acme_main?{}", query(&pairs)))
+                .await,
             caller.post_form("/postback/shp_acme_main", &pairs).await,
             caller.post("/v1/conversions", &body).await,
-            caller.post("/v1/conversions/batch", &json!({"conversions": [body]})).await,
+            caller
+                .post("/v1/conversions/batch", &json!({"conversions": [body]}))
+                .await,
         ] {
             answer.is(403, "refused", "forbidden");
         }
@@ -78,22 +112,41 @@ both!(a_reference_names_the_callers_own_shop, async |app: &TestApp| {
     let token = app.token("Ab3xK9").await;
     let target = |reference: &str| format!("/postback/{reference}?token={token}&consent=granted");
     let shop = app.shop();
-    for reference in ["shp_acme_outlet", "shp_globex_main", "shp_nobody", "shp_acme_migrating"] {
+    for reference in [
+        "shp_acme_outlet",
+        "shp_globex_main",
+        "shp_nobody",
+        "shp_acme_migrating",
+    ] {
         shop.get(&target(reference)).await.is(403, "refused", "forbidden");
         let named = shop.clone().with("einklang-shop", reference);
-        named.post("/v1/conversions", &json!({"token": token})).await.is(403, "refused", "forbidden");
+        named
+            .post("/v1/conversions", &json!({"token": token}))
+            .await
+            .is(403, "refused", "forbidden");
     }
     // Whether a reference exists is not told to somebody who is not known.
     for reference in ["shp_acme_main", "shp_nobody", "shp_acme_signing"] {
-        app.anonymous().get(&target(reference)).await.is(401, "refused", "unauthenticated");
+        app.anonymous()
+            .get(&target(reference))
+            .await
+            .is(401, "refused", "unauthenticated");
     }
-    shop.get(&target("shp_acme_main")).await.is(200, "recorded", "accepted");
+    shop.get(&target("shp_acme_main"))
+        .await
+        .is(200, "recorded", "accepted");
 });
 
 both!(a_signed_url_is_taken, async |app: &TestApp| {
     let (token, now) = (app.token("Signing").await, app.clock.now_s());
     let shop = app.anonymous();
-    let order = |order: &str| query(&[("token", token.as_str()), ("order_id", order), ("consent", "granted")]);
+    let order = |order: &str| {
+        query(&[
+            ("token", token.as_str()),
+            ("order_id", order),
+            ("consent", "granted"),
+        ])
+    };
     for secret in SECRETS {
         let target = signed("GET", SIGNING, &order(&secret[..4]), b"", now, secret);
         shop.get(&target).await.is(200, "recorded", "accepted");
@@ -101,7 +154,14 @@ both!(a_signed_url_is_taken, async |app: &TestApp| {
         shop.get(&target).await.is(200, "duplicate", "duplicate");
     }
     for (offset, status) in [(-300, 200), (300, 200), (-301, 401), (301, 401)] {
-        let target = signed("GET", SIGNING, &order(&format!("at{offset}")), b"", now + offset, SECRETS[0]);
+        let target = signed(
+            "GET",
+            SIGNING,
+            &order(&format!("at{offset}")),
+            b"",
+            now + offset,
+            SECRETS[0],
+        );
         assert_eq!(shop.get(&target).await.status, status, "{offset}");
     }
     let good = signed("GET", SIGNING, &order("changed"), b"", now, SECRETS[0]);
@@ -115,32 +175,50 @@ both!(a_signed_url_is_taken, async |app: &TestApp| {
         good.replace(SIGNING, "/postback/shp_acme_main"),
         good.replace(SIGNING, "/postback"),
         signed("POST", SIGNING, &order("changed"), b"", now, SECRETS[0]),
-        signed("GET", SIGNING, &order("changed"), b"", now, "a-secret-of-nobody-at-all-00000"),
+        signed(
+            "GET",
+            SIGNING,
+            &order("changed"),
+            b"",
+            now,
+            "a-secret-of-nobody-at-all-00000",
+        ),
         format!("{SIGNING}?{}", order("changed")),
     ];
     for target in wrong {
         shop.get(&target).await.is(401, "refused", "unauthenticated");
     }
-    let body = query(&[("token", token.as_str()), ("order_id", "form"), ("consent", "granted")]);
+    let body = query(&[
+        ("token", token.as_str()),
+        ("order_id", "form"),
+        ("consent", "granted"),
+    ]);
     let target = signed("POST", SIGNING, "", body.as_bytes(), now, SECRETS[1]);
     let form = |body: String| {
         let request = shop.request(Method::POST, &target);
-        request.header("content-type", "application/x-www-form-urlencoded").body(body)
+        request
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
     };
-    shop.send(form(body.replace("form", "mrof"))).await.is(401, "refused", "unauthenticated");
+    shop.send(form(body.replace("form", "mrof")))
+        .await
+        .is(401, "refused", "unauthenticated");
     shop.send(form(body)).await.is(200, "recorded", "accepted");
 });
 
-both!(a_shown_key_that_is_unknown_is_never_replaced_by_something_weaker, async |app: &TestApp| {
-    let (token, now) = (app.token("Signing").await, app.clock.now_s());
-    let pairs = query(&[("token", token.as_str()), ("consent", "granted")]);
-    let target = signed("GET", SIGNING, &pairs, b"", now, SECRETS[0]);
-    let caller = app.holder("ek_test_nobody_knows_this_key");
-    caller.get(&target).await.is(401, "refused", "unauthenticated");
-    let token = app.token("Migrate").await;
-    let target = format!("/postback/shp_acme_migrating?token={token}&consent=granted");
-    caller.get(&target).await.is(401, "refused", "unauthenticated");
-});
+both!(
+    a_shown_key_that_is_unknown_is_never_replaced_by_something_weaker,
+    async |app: &TestApp| {
+        let (token, now) = (app.token("Signing").await, app.clock.now_s());
+        let pairs = query(&[("token", token.as_str()), ("consent", "granted")]);
+        let target = signed("GET", SIGNING, &pairs, b"", now, SECRETS[0]);
+        let caller = app.holder("ek_test_nobody_knows_this_key");
+        caller.get(&target).await.is(401, "refused", "unauthenticated");
+        let token = app.token("Migrate").await;
+        let target = format!("/postback/shp_acme_migrating?token={token}&consent=granted");
+        caller.get(&target).await.is(401, "refused", "unauthenticated");
+    }
+);
 
 both!(a_signed_webhook_is_taken, async |app: &TestApp| {
     let (token, now) = (app.token("Signing").await, app.clock.now_s());
@@ -148,76 +226,152 @@ both!(a_signed_webhook_is_taken, async |app: &TestApp| {
     for (key, order) in [(SECRETS[0].as_bytes().to_vec(), "plain"), (whsec_key(), "whsec")] {
         let (text, anonymous) = (body(order), app.anonymous());
         let caller = webhook(anonymous, &text, now, &key);
-        post_text(&caller, SIGNING, &text).await.is(200, "recorded", "accepted");
-        post_text(&caller, SIGNING, &text).await.is(200, "duplicate", "duplicate");
+        post_text(&caller, SIGNING, &text)
+            .await
+            .is(200, "recorded", "accepted");
+        post_text(&caller, SIGNING, &text)
+            .await
+            .is(200, "duplicate", "duplicate");
         let named = caller.clone().with("einklang-shop", "shp_acme_signing");
-        post_text(&named, "/v1/conversions", &text).await.is(200, "duplicate", "duplicate");
+        post_text(&named, "/v1/conversions", &text)
+            .await
+            .is(200, "duplicate", "duplicate");
         // The signature covers the body alone, so nothing may stand in the query.
         let target = format!("{SIGNING}?dry_run=1");
-        post_text(&caller, &target, &text).await.is(401, "refused", "unauthenticated");
-        post_text(&caller, SIGNING, &body("other")).await.is(401, "refused", "unauthenticated");
-        post_text(&caller, "/v1/conversions", &text).await.is(401, "refused", "unauthenticated");
+        post_text(&caller, &target, &text)
+            .await
+            .is(401, "refused", "unauthenticated");
+        post_text(&caller, SIGNING, &body("other"))
+            .await
+            .is(401, "refused", "unauthenticated");
+        post_text(&caller, "/v1/conversions", &text)
+            .await
+            .is(401, "refused", "unauthenticated");
     }
     let text = body("stale");
     for offset in [-301, 301] {
         let caller = webhook(app.anonymous(), &text, now + offset, SECRETS[0].as_bytes());
-        post_text(&caller, SIGNING, &text).await.is(401, "refused", "unauthenticated");
+        post_text(&caller, SIGNING, &text)
+            .await
+            .is(401, "refused", "unauthenticated");
     }
     // While a secret is replaced, a sender signs with both: one that fits is enough.
-    let mac = STANDARD.encode(hmac_sha256(&whsec_key(), &[format!("msg_1.{now}.{text}").as_bytes()]));
-    let both = app.anonymous().with("webhook-id", "msg_1").with("webhook-timestamp", &now.to_string());
+    let mac = STANDARD.encode(hmac_sha256(
+        &whsec_key(),
+        &[format!("msg_1.{now}.{text}").as_bytes()],
+    ));
+    let both = app
+        .anonymous()
+        .with("webhook-id", "msg_1")
+        .with("webhook-timestamp", &now.to_string());
     let both = both.with("webhook-signature", &format!("v1,AAAA v1a,{mac} v1,{mac}"));
-    post_text(&both, SIGNING, &text).await.is(200, "recorded", "accepted");
+    post_text(&both, SIGNING, &text)
+        .await
+        .is(200, "recorded", "accepted");
 });
 
-both!(a_signing_shop_corrects_and_forwards_changes, async |app: &TestApp| {
-    let (token, now) = (app.token("Signing").await, app.clock.now_s());
-    let send = async |method: Method, path: &str, body: serde_json::Value| {
-        let text = body.to_string();
-        let caller = webhook(app.anonymous(), &text, now, &whsec_key()).with("einklang-shop", "shp_acme_signing");
-        let request = caller.request(method, path).header("content-type", "application/json").body(text);
-        caller.send(request).await
-    };
-    let order = json!({"token": token, "order_id": "A-1", "amount": "5", "consent": "granted"});
-    send(Method::POST, "/v1/conversions", order.clone()).await.is(200, "recorded", "accepted");
-    let batch = send(Method::POST, "/v1/conversions/batch", json!({"conversions": [order]})).await;
-    assert_eq!(batch.json()["items"][0]["reason"], "duplicate");
-    let change = send(Method::PATCH, "/v1/conversions", json!({"order_id": "A-1", "amount": "4"})).await;
-    assert_eq!((change.status, change.member("amount").as_str()), (200, "4.00"));
-    let denied = json!({"order_id": "A-1", "consent": "denied"});
-    assert_eq!(send(Method::POST, "/v1/consent-signals", denied).await.member("outcome"), "applied");
-});
-
-both!(the_token_alone_is_enough_where_that_is_allowed, async |app: &TestApp| {
-    let token = app.token("Migrate").await;
-    let shop = app.anonymous();
-    let pairs = query(&[("token", token.as_str()), ("order_id", "A-1"), ("consent", "granted")]);
-    shop.get(&format!("/postback?{pairs}")).await.is(401, "refused", "unauthenticated");
-    shop.get(&format!("/postback/shp_acme_main?{pairs}")).await.is(401, "refused", "unauthenticated");
-    shop.get(&format!("/postback/shp_acme_migrating?{pairs}")).await.is(200, "recorded", "accepted");
-    assert_eq!(app.ledger.leaves("token_only:").await, 1, "the trail says so");
-    // Whoever can guess an order id could cancel the order, or have its person erased.
-    let named = app.anonymous().with("einklang-shop", "shp_acme_migrating");
-    let cancel = json!({"order_id": "A-1", "status": "cancelled"});
-    named.patch("/v1/conversions", &cancel).await.is(401, "refused", "unauthenticated");
-    for about in [json!({"order_id": "A-1", "consent": "denied"}), json!({"customer_ref": "c", "consent": "denied"})] {
-        named.post("/v1/consent-signals", &about).await.is(401, "refused", "unauthenticated");
+both!(
+    a_signing_shop_corrects_and_forwards_changes,
+    async |app: &TestApp| {
+        let (token, now) = (app.token("Signing").await, app.clock.now_s());
+        let send = async |method: Method, path: &str, body: serde_json::Value| {
+            let text = body.to_string();
+            let caller =
+                webhook(app.anonymous(), &text, now, &whsec_key()).with("einklang-shop", "shp_acme_signing");
+            let request = caller
+                .request(method, path)
+                .header("content-type", "application/json")
+                .body(text);
+            caller.send(request).await
+        };
+        let order = json!({"token": token, "order_id": "A-1", "amount": "5", "consent": "granted"});
+        send(Method::POST, "/v1/conversions", order.clone())
+            .await
+            .is(200, "recorded", "accepted");
+        let batch = send(
+            Method::POST,
+            "/v1/conversions/batch",
+            json!({"conversions": [order]}),
+        )
+        .await;
+        assert_eq!(batch.json()["items"][0]["reason"], "duplicate");
+        let change = send(
+            Method::PATCH,
+            "/v1/conversions",
+            json!({"order_id": "A-1", "amount": "4"}),
+        )
+        .await;
+        assert_eq!((change.status, change.member("amount").as_str()), (200, "4.00"));
+        let denied = json!({"order_id": "A-1", "consent": "denied"});
+        assert_eq!(
+            send(Method::POST, "/v1/consent-signals", denied)
+                .await
+                .member("outcome"),
+            "applied"
+        );
     }
-    let about = json!({"token": token, "consent": "denied"});
-    assert_eq!(named.post("/v1/consent-signals", &about).await.member("outcome"), "applied");
-});
+);
+
+both!(
+    the_token_alone_is_enough_where_that_is_allowed,
+    async |app: &TestApp| {
+        let token = app.token("Migrate").await;
+        let shop = app.anonymous();
+        let pairs = query(&[
+            ("token", token.as_str()),
+            ("order_id", "A-1"),
+            ("consent", "granted"),
+        ]);
+        shop.get(&format!("/postback?{pairs}"))
+            .await
+            .is(401, "refused", "unauthenticated");
+        shop.get(&format!("/postback/shp_acme_main?{pairs}"))
+            .await
+            .is(401, "refused", "unauthenticated");
+        shop.get(&format!("/postback/shp_acme_migrating?{pairs}"))
+            .await
+            .is(200, "recorded", "accepted");
+        assert_eq!(app.ledger.leaves("token_only:").await, 1, "the trail says so");
+        // Whoever can guess an order id could cancel the order, or have its person erased.
+        let named = app.anonymous().with("einklang-shop", "shp_acme_migrating");
+        let cancel = json!({"order_id": "A-1", "status": "cancelled"});
+        named
+            .patch("/v1/conversions", &cancel)
+            .await
+            .is(401, "refused", "unauthenticated");
+        for about in [
+            json!({"order_id": "A-1", "consent": "denied"}),
+            json!({"customer_ref": "c", "consent": "denied"}),
+        ] {
+            named
+                .post("/v1/consent-signals", &about)
+                .await
+                .is(401, "refused", "unauthenticated");
+        }
+        let about = json!({"token": token, "consent": "denied"});
+        assert_eq!(
+            named.post("/v1/consent-signals", &about).await.member("outcome"),
+            "applied"
+        );
+    }
+);
 
 both!(
     a_forwarded_address_counts_from_a_trusted_proxy,
     Setup::default().options(|options| {
-        options.trusted_proxies = Some(vec!["127.0.0.1/32".parse().expect("a range"), "10.0.0.0/8".parse().expect("a range")]);
+        options.trusted_proxies = Some(vec![
+            "127.0.0.1/32".parse().expect("a range"),
+            "10.0.0.0/8".parse().expect("a range"),
+        ]);
     }),
     async |app: &TestApp| {
         let token = app.token("Fenced").await;
         let target = format!("/postback?token={token}&consent=granted&dry_run=1");
         let from = async |forwarded: &[&str]| {
             let fenced = app.holder(world::FENCED);
-            let caller = forwarded.iter().fold(fenced, |caller, value| caller.with("x-forwarded-for", value));
+            let caller = forwarded
+                .iter()
+                .fold(fenced, |caller, value| caller.with("x-forwarded-for", value));
             caller.get(&target).await.status
         };
         let inside: [&[&str]; 6] = [
@@ -246,13 +400,16 @@ both!(
     }
 );
 
-both!(a_forwarded_address_from_anybody_else_does_not, async |app: &TestApp| {
-    let token = app.token("Fenced").await;
-    let target = format!("/postback?token={token}&consent=granted");
-    let caller = app.holder(world::FENCED).with("x-forwarded-for", "203.0.113.7");
-    caller.get(&target).await.is(403, "refused", "forbidden");
-    assert_eq!(app.ledger.count("conversion", "1 = 1").await, 0);
-});
+both!(
+    a_forwarded_address_from_anybody_else_does_not,
+    async |app: &TestApp| {
+        let token = app.token("Fenced").await;
+        let target = format!("/postback?token={token}&consent=granted");
+        let caller = app.holder(world::FENCED).with("x-forwarded-for", "203.0.113.7");
+        caller.get(&target).await.is(403, "refused", "forbidden");
+        assert_eq!(app.ledger.count("conversion", "1 = 1").await, 0);
+    }
+);
 
 both!(
     a_caller_that_asks_too_often_has_to_wait,
@@ -268,9 +425,19 @@ both!(
         let answer = shop.postback(&[("consent", "granted")]).await;
         answer.is(429, "refused", "rate_limited");
         assert_eq!(answer.json()["retry"], true);
-        assert!(answer.header("retry-after").expect("a header").parse::<u32>().expect("seconds") >= 1);
+        assert!(
+            answer
+                .header("retry-after")
+                .expect("a header")
+                .parse::<u32>()
+                .expect("seconds")
+                >= 1
+        );
         // Somebody else still has a quota, and visitors have none to use up.
-        app.foreign_shop().postback(&[]).await.is(200, "dropped", "no_token");
+        app.foreign_shop()
+            .postback(&[])
+            .await
+            .is(200, "dropped", "no_token");
         for _ in 0..10 {
             assert_eq!(app.click("Ab3xK9", "").await.answer.status, 302);
         }

@@ -103,42 +103,72 @@ fn place(click: &Click) -> String {
 
 /// The counts of untracked clicks, by reason.
 async fn untracked(app: &TestApp) -> Vec<(String, i64)> {
-    app.ledger.by_name("stat_untracked", "reason", "1 = 1").await.into_iter().collect()
+    app.ledger
+        .by_name("stat_untracked", "reason", "1 = 1")
+        .await
+        .into_iter()
+        .collect()
 }
 
-async fn one_untracked(app: &TestApp, reason: &str) {
-    assert_eq!(untracked(app).await, [(reason.to_owned(), 1)]);
-    app.database.execute("DELETE FROM stat_untracked").await;
-}
-
-both!(macros_are_filled_in_and_encoded, setup(), async |app: &TestApp| {
-    let token = |page: &str, name: &str| {
-        let page = url::Url::parse(page).expect("a URL");
-        page.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned()).expect("a token")
-    };
-    let tracked = app.click("Macros", "consent=granted&sub2=x/y?z%23&gdpr=1&gpp_sid=2").await.location;
-    let own = token(&tracked, "t");
-    let wanted = "https://shop.example/Macros/?c=macros&p=news&a=from%20the%20link&b=x/y?z%23&t=TOKEN&g=1&s=2";
-    assert_eq!(tracked.replace(&own, "TOKEN"), wanted);
-    assert!(own.len() <= 120 && own.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
-    // Without consent no token and no sub-id: the shop must not be able to tell the person, either.
-    let untracked = app.click("Macros", "consent=denied&sub1=canary&sub2=canary&gdpr=1").await.location;
-    assert_eq!(untracked, "https://shop.example/Macros/?c=macros&p=news&a=&b=&g=1&s=");
-    let spirit = app.click("Spirit", "consent=granted&sub1=%26s=1").await.location;
-    let own = token(&spirit, "trk");
-    let wanted = "https://shop.example/a?trk=TOKEN&k=adspirit&w=news&p=Spirit&s=%26s%3D1";
-    assert_eq!(spirit.replace(&own, "TOKEN"), wanted);
-    let plain = app.click("Plain", "consent=granted").await;
-    assert_eq!(place(&plain), "https://shop.example/landing?utm=1&s2s=TOKEN#top");
-    assert_eq!(place(&app.click("Plain", "").await), "https://shop.example/landing?utm=1#top");
-});
+both!(
+    macros_are_filled_in_and_encoded,
+    setup(),
+    async |app: &TestApp| {
+        let token = |page: &str, name: &str| {
+            let page = url::Url::parse(page).expect("a URL");
+            page.query_pairs()
+                .find(|(found, _)| found == name)
+                .map(|(_, value)| value.into_owned())
+                .expect("a token")
+        };
+        let tracked = app
+            .click("Macros", "consent=granted&sub2=x/y?z%23&gdpr=1&gpp_sid=2")
+            .await
+            .location;
+        let own = token(&tracked, "t");
+        let wanted =
+            "https://shop.example/Macros/?c=macros&p=news&a=from%20the%20link&b=x/y?z%23&t=TOKEN&g=1&s=2";
+        assert_eq!(tracked.replace(&own, "TOKEN"), wanted);
+        assert!(
+            own.len() <= 120
+                && own
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
+        // Without consent no token and no sub-id: the shop must not be able to tell the person, either.
+        let untracked = app
+            .click("Macros", "consent=denied&sub1=canary&sub2=canary&gdpr=1")
+            .await
+            .location;
+        assert_eq!(
+            untracked,
+            "https://shop.example/Macros/?c=macros&p=news&a=&b=&g=1&s="
+        );
+        let spirit = app.click("Spirit", "consent=granted&sub1=%26s=1").await.location;
+        let own = token(&spirit, "trk");
+        let wanted = "https://shop.example/a?trk=TOKEN&k=adspirit&w=news&p=Spirit&s=%26s%3D1";
+        assert_eq!(spirit.replace(&own, "TOKEN"), wanted);
+        let plain = app.click("Plain", "consent=granted").await;
+        assert_eq!(place(&plain), "https://shop.example/landing?utm=1&s2s=TOKEN#top");
+        assert_eq!(
+            place(&app.click("Plain", "").await),
+            "https://shop.example/landing?utm=1#top"
+        );
+    }
+);
 
 both!(a_sub_id_is_whole_or_left_out, setup(), async |app: &TestApp| {
     let sub = async |query: &str| {
-        let page = app.click("Macros", &format!("consent=granted&{query}")).await.location;
+        let page = app
+            .click("Macros", &format!("consent=granted&{query}"))
+            .await
+            .location;
         let page = url::Url::parse(&page).expect("a URL");
-        let own = |(name, value): (std::borrow::Cow<str>, std::borrow::Cow<str>)| (name == "b").then(|| value.into_owned());
-        page.query_pairs().find_map(own).expect("there, perhaps empty")
+        let mut pairs = page.query_pairs();
+        let found = pairs.find(|(name, _)| name == "b");
+        found
+            .map(|(_, value)| value.into_owned())
+            .expect("there, perhaps empty")
     };
     let (fits, long) = ("ü".repeat(255), "ü".repeat(256));
     assert_eq!(sub(&format!("sub2={fits}")).await, fits);
@@ -150,175 +180,179 @@ both!(a_sub_id_is_whole_or_left_out, setup(), async |app: &TestApp| {
     assert_eq!(sub("sub11=a&sub0=b&sub=c&sub02=").await, "");
 });
 
-both!(deep_links_stay_on_the_shops_hosts, setup(), async |app: &TestApp| {
-    let to = async |url: &str| {
-        let query = serde_urlencoded::to_string([("consent", "granted"), ("url", url)]).expect("pairs");
-        place(&app.click("Deep", &query).await)
-    };
-    for (url, wanted) in [
-        ("https://shop.example/shoes?size=42#red", "https://shop.example/shoes?size=42&s2s=TOKEN#red"),
-        ("https://www.shop.example", "https://www.shop.example/?s2s=TOKEN"),
-        ("HTTPS://SHOP.example/a", "https://shop.example/a?s2s=TOKEN"),
-        ("http://shop.example/a", "http://shop.example/a?s2s=TOKEN"),
-        // Nobody hands the shop a token of his choice, and macros are not read.
-        ("https://shop.example/?s2s=forged&a={token}", "https://shop.example/?a=%7Btoken%7D&s2s=TOKEN"),
-    ] {
-        assert_eq!(to(url).await, wanted);
+both!(
+    deep_links_stay_on_the_shops_hosts,
+    setup(),
+    async |app: &TestApp| {
+        let to = async |url: &str| {
+            let query = serde_urlencoded::to_string([("consent", "granted"), ("url", url)]).expect("pairs");
+            place(&app.click("Deep", &query).await)
+        };
+        for (url, wanted) in [
+            (
+                "https://shop.example/shoes?size=42#red",
+                "https://shop.example/shoes?size=42&s2s=TOKEN#red",
+            ),
+            ("https://www.shop.example", "https://www.shop.example/?s2s=TOKEN"),
+            ("HTTPS://SHOP.example/a", "https://shop.example/a?s2s=TOKEN"),
+            ("http://shop.example/a", "http://shop.example/a?s2s=TOKEN"),
+            // Nobody hands the shop a token of his choice, and macros are not read.
+            (
+                "https://shop.example/?s2s=forged&a={token}",
+                "https://shop.example/?a=%7Btoken%7D&s2s=TOKEN",
+            ),
+        ] {
+            assert_eq!(to(url).await, wanted);
+        }
+        let long = format!("https://shop.example/{}", "a".repeat(2_048));
+        for hostile in [
+            "https://evil.example/",
+            "//evil.example/",
+            "/path",
+            "javascript:alert(1)",
+            "data:text/html,hello",
+            "ftp://shop.example/",
+            "https://shop.example.evil.example/",
+            "https://evilshop.example/",
+            "https://shop.example@evil.example/",
+            "https://user:word@shop.example/",
+            "https://evil.example\\@shop.example/",
+            "https://shop.example\\.evil.example/",
+            "https:/\\evil.example/",
+            "https:///evil.example/",
+            "https://shop.example:8443/",
+            "https://shop.example./",
+            "https://shop%2eexample/",
+            "https://evil.example#shop.example",
+            "https://evil.example?shop.example",
+            "https://shop.example/\r\nLocation: https://evil.example/",
+            "https://shop.example/%0d%0aSet-Cookie:a=b",
+            " https://shop.example/",
+            "\u{feff}https://shop.example/",
+            "https://ѕhop.example/",
+            &long,
+        ] {
+            assert_eq!(
+                to(hostile).await,
+                "https://shop.example/start?s2s=TOKEN",
+                "{hostile}"
+            );
+        }
+        // Where the campaign takes no deep links, nothing is one; without consent they lead to the same place.
+        let plain = app
+            .click("Plain", "consent=granted&url=https%3A%2F%2Fshop.example%2Fshoes")
+            .await;
+        assert_eq!(place(&plain), "https://shop.example/landing?utm=1&s2s=TOKEN#top");
+        let untracked = app
+            .click("Deep", "url=https%3A%2F%2Fshop.example%2Fshoes%3Fs2s%3Dforged")
+            .await;
+        assert_eq!(place(&untracked), "https://shop.example/shoes");
     }
-    let long = format!("https://shop.example/{}", "a".repeat(2_048));
-    for hostile in [
-        "https://evil.example/",
-        "//evil.example/",
-        "/path",
-        "javascript:alert(1)",
-        "data:text/html,hello",
-        "ftp://shop.example/",
-        "https://shop.example.evil.example/",
-        "https://evilshop.example/",
-        "https://shop.example@evil.example/",
-        "https://user:word@shop.example/",
-        "https://evil.example\\@shop.example/",
-        "https://shop.example\\.evil.example/",
-        "https:/\\evil.example/",
-        "https:///evil.example/",
-        "https://shop.example:8443/",
-        "https://shop.example./",
-        "https://shop%2eexample/",
-        "https://evil.example#shop.example",
-        "https://evil.example?shop.example",
-        "https://shop.example/\r\nLocation: https://evil.example/",
-        "https://shop.example/%0d%0aSet-Cookie:a=b",
-        " https://shop.example/",
-        "\u{feff}https://shop.example/",
-        "https://ѕhop.example/",
-        &long,
-    ] {
-        assert_eq!(to(hostile).await, "https://shop.example/start?s2s=TOKEN", "{hostile}");
-    }
-    // Where the campaign takes no deep links, nothing is one; without consent they lead to the same place.
-    let plain = app.click("Plain", "consent=granted&url=https%3A%2F%2Fshop.example%2Fshoes").await;
-    assert_eq!(place(&plain), "https://shop.example/landing?utm=1&s2s=TOKEN#top");
-    let untracked = app.click("Deep", "url=https%3A%2F%2Fshop.example%2Fshoes%3Fs2s%3Dforged").await;
-    assert_eq!(place(&untracked), "https://shop.example/shoes");
-});
+);
 
-both!(tracked_and_untracked_look_alike, setup(), async |app: &TestApp| {
-    let names = ["cache-control", "referrer-policy", "content-length", "content-type", "vary", "etag", "set-cookie"];
-    let mut seen = Vec::new();
-    for query in ["consent=granted", "consent=denied", "", "consent=perhaps", "gpc=1"] {
-        let answer = app.click("Plain", query).await.answer;
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
-        assert!(answer.body.is_empty());
-        let headers = names.map(|name| answer.header(name).map(str::to_owned));
-        seen.push((answer.status, headers, answer.header_names()));
+both!(
+    tracked_and_untracked_look_alike,
+    setup(),
+    async |app: &TestApp| {
+        let names = [
+            "cache-control",
+            "referrer-policy",
+            "content-length",
+            "content-type",
+            "vary",
+            "etag",
+            "set-cookie",
+        ];
+        let mut seen = Vec::new();
+        for query in [
+            "consent=granted",
+            "consent=denied",
+            "",
+            "consent=perhaps",
+            "gpc=1",
+        ] {
+            let answer = app.click("Plain", query).await.answer;
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+            assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+            assert!(answer.body.is_empty());
+            let headers = names.map(|name| answer.header(name).map(str::to_owned));
+            seen.push((answer.status, headers, answer.header_names()));
+        }
+        seen.dedup();
+        assert_eq!(seen.len(), 1, "{seen:?}");
     }
-    seen.dedup();
-    assert_eq!(seen.len(), 1, "{seen:?}");
-});
+);
 
-both!(head_and_bots_are_redirected_and_only_counted, setup(), async |app: &TestApp| {
-    let before = app.ledger.totals().await;
-    let bots = [
-        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-        "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (Applebot/0.1; +http://www.apple.com/go/applebot)",
-    ];
-    for bot in bots {
-        let caller = app.anonymous().with("user-agent", bot);
-        let click = Click::of(caller.get("/c/Plain?consent=granted").await);
-        assert_eq!(place(&click), "https://shop.example/landing?utm=1#top");
+both!(
+    head_and_bots_are_redirected_and_only_counted,
+    setup(),
+    async |app: &TestApp| {
+        let before = app.ledger.totals().await;
+        let bots = [
+            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (Applebot/0.1; +http://www.apple.com/go/applebot)",
+        ];
+        for bot in bots {
+            let caller = app.anonymous().with("user-agent", bot);
+            let click = Click::of(caller.get("/c/Plain?consent=granted").await);
+            assert_eq!(place(&click), "https://shop.example/landing?utm=1#top");
+        }
+        let visitor = app.visitor();
+        let head = visitor
+            .send(visitor.request(Method::HEAD, "/c/Plain?consent=granted"))
+            .await;
+        assert_eq!(place(&Click::of(head)), "https://shop.example/landing?utm=1#top");
+        assert_eq!(untracked(app).await, [("bot".to_owned(), 4)]);
+        assert_eq!(
+            changes(&before, &app.ledger.totals().await),
+            [("stat_untracked", 4)].into()
+        );
     }
-    let visitor = app.visitor();
-    let head = visitor.send(visitor.request(Method::HEAD, "/c/Plain?consent=granted")).await;
-    assert_eq!(place(&Click::of(head)), "https://shop.example/landing?utm=1#top");
-    assert_eq!(untracked(app).await, [("bot".to_owned(), 4)]);
-    assert_eq!(changes(&before, &app.ledger.totals().await), [("stat_untracked", 4)].into());
-});
+);
 
-both!(campaigns_that_do_not_run_lead_elsewhere, setup(), async |app: &TestApp| {
-    let before = app.ledger.totals().await;
-    let paused = app.click("Paused", "consent=granted").await;
-    assert_eq!(place(&paused), "https://shop.example/instead");
-    assert_eq!(paused.answer.header("cache-control"), Some("no-store"));
-    app.click("Ended", "consent=granted").await.answer.is(410, "refused", "gone");
-    assert_eq!(place(&app.click("Early", "consent=granted").await), "https://shop.example/soon");
-    for link in ["Nobody", "plain", "Plain%00", "%ff", "a%2Fb", "..%2Fc", &"x".repeat(200)] {
-        let answer = app.visitor().get(&format!("/c/{link}?consent=granted")).await;
-        answer.is(404, "refused", "not_found");
+both!(
+    campaigns_that_do_not_run_lead_elsewhere,
+    setup(),
+    async |app: &TestApp| {
+        let before = app.ledger.totals().await;
+        let paused = app.click("Paused", "consent=granted").await;
+        assert_eq!(place(&paused), "https://shop.example/instead");
+        assert_eq!(paused.answer.header("cache-control"), Some("no-store"));
+        app.click("Ended", "consent=granted")
+            .await
+            .answer
+            .is(410, "refused", "gone");
+        assert_eq!(
+            place(&app.click("Early", "consent=granted").await),
+            "https://shop.example/soon"
+        );
+        for link in [
+            "Nobody",
+            "plain",
+            "Plain%00",
+            "%ff",
+            "a%2Fb",
+            "..%2Fc",
+            &"x".repeat(200),
+        ] {
+            let answer = app.visitor().get(&format!("/c/{link}?consent=granted")).await;
+            answer.is(404, "refused", "not_found");
+        }
+        app.visitor().get("/c/").await.is(404, "refused", "not_found");
+        let visitor = app.visitor();
+        let post = visitor.send(visitor.request(Method::POST, "/c/Plain")).await;
+        post.is(405, "refused", "method_not_allowed");
+        assert_eq!(app.ledger.totals().await, before);
+        app.clock.advance_seconds(10);
+        assert_eq!(
+            place(&app.click("Early", "consent=granted").await),
+            "https://shop.example/early?s2s=TOKEN"
+        );
+        app.clock.advance_seconds(10);
+        assert_eq!(
+            place(&app.click("Early", "consent=granted").await),
+            "https://shop.example/soon"
+        );
     }
-    app.visitor().get("/c/").await.is(404, "refused", "not_found");
-    let visitor = app.visitor();
-    let post = visitor.send(visitor.request(Method::POST, "/c/Plain")).await;
-    post.is(405, "refused", "method_not_allowed");
-    assert_eq!(app.ledger.totals().await, before);
-    app.clock.advance_seconds(10);
-    assert_eq!(place(&app.click("Early", "consent=granted").await), "https://shop.example/early?s2s=TOKEN");
-    app.clock.advance_seconds(10);
-    assert_eq!(place(&app.click("Early", "consent=granted").await), "https://shop.example/soon");
-});
-
-both!(a_signal_decides_what_is_kept, setup(), async |app: &TestApp| {
-    for query in ["consent=granted", "cons=1", "consent=granted&gdpr=1", "consent=1&gdpr=0&gpp_sid=2&gpc=0", "co%6Esent=granted"] {
-        assert!(app.click("Plain", query).await.token.is_some(), "{query}");
-    }
-    assert_eq!(untracked(app).await, []);
-    let cases = [
-        ("consent=denied", "consent_denied"),
-        ("cons=0", "consent_denied"),
-        ("consent=granted&gpc=1", "consent_denied"),
-        // A refusal beside something unreadable is a refusal.
-        ("consent=denied&gdpr=2", "consent_denied"),
-        ("", "consent_missing"),
-        ("gdpr=0", "consent_missing"),
-        ("addtl_consent=1~7", "consent_missing"),
-        ("CONSENT=granted", "consent_missing"),
-        ("consent=GRANTED", "consent_malformed"),
-        ("consent=", "consent_malformed"),
-        ("consent", "consent_malformed"),
-        ("consent=%24%7BCONSENT%7D", "consent_malformed"),
-        ("consent=%%CONSENT%%", "consent_malformed"),
-        ("consent=%ff", "consent_malformed"),
-        ("consent=granted&consent=granted", "consent_malformed"),
-        ("consent=granted&cons=1", "consent_malformed"),
-        ("consent=granted&con%73ent=granted", "consent_malformed"),
-        ("consent=granted&gdpr=", "consent_malformed"),
-        ("consent=granted&gdpr_consent=${GDPR_CONSENT_755}", "consent_malformed"),
-        ("consent=granted&gdpr_consent=[TCF]", "consent_malformed"),
-        ("consent=granted&gpc=2", "consent_malformed"),
-        // Not decoded yet, so nothing is granted beside them.
-        ("consent=granted&gpp=DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA", "consent_missing"),
-        ("consent=granted&us_privacy=1YNN", "consent_missing"),
-        ("consent=granted&gcs=G111", "consent_missing"),
-        ("consent=granted&gcd=13l3l3l3l1", "consent_missing"),
-    ];
-    for (query, reason) in cases {
-        let click = app.click("Plain", query).await;
-        assert_eq!(click.token, None, "{query}");
-        assert_eq!((query, untracked(app).await), (query, vec![(reason.to_owned(), 1)]));
-        app.database.execute("DELETE FROM stat_untracked").await;
-    }
-    for header in [&["1"][..], &["0", "1"]] {
-        let visitor = header.iter().fold(app.visitor(), |visitor, value| visitor.with("sec-gpc", value));
-        assert_eq!(Click::of(visitor.get("/c/Plain?consent=granted").await).token, None);
-        one_untracked(app, "consent_denied").await;
-    }
-    assert_eq!(app.ledger.count("click", "1 = 1").await, 5);
-});
-
-both!(a_publisher_without_a_contract_can_only_deny, setup(), async |app: &TestApp| {
-    assert_eq!(app.click("Blog", "consent=granted").await.token, None);
-    one_untracked(app, "consent_missing").await;
-    assert_eq!(app.click("Blog", "consent=denied").await.token, None);
-    one_untracked(app, "consent_denied").await;
-});
-
-both!(counts_follow_the_policy, setup(), async |app: &TestApp| {
-    app.click("Plain", "").await;
-    app.provision("[[tenant]]\nslug = \"clicks\"\nuntracked_counts = \"tenant\"\n").await;
-    app.click("Plain", "").await;
-    app.click("Deep", "").await;
-    for (condition, events) in [("campaign <> 0 AND policy_version = 1", 1), ("campaign = 0 AND policy_version = 2", 2)] {
-        assert_eq!(app.ledger.events("stat_untracked", condition).await, events, "{condition}");
-    }
-});
+);

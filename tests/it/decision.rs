@@ -118,8 +118,9 @@ fn signal(state: &str) -> Option<&'static str> {
 
 impl Story<'_> {
     fn expect<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: T, wanted: T) {
-        if found != wanted {
-            self.faults.push(format!("{what}: {found:?}, not {wanted:?}"));
+        match (found, wanted) {
+            (found, wanted) if found == wanted => {}
+            (found, wanted) => self.faults.push(format!("{what}: {found:?}, not {wanted:?}")),
         }
     }
 

@@ -27,7 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a test wants to be different.
 pub struct Setup {
-    now_s: i64,
     provision: &'static str,
     options: Options,
 }
@@ -39,7 +38,6 @@ impl Default for Setup {
             ..Options::default()
         };
         Self {
-            now_s: START_S,
             provision: WORLD,
             options,
         }
@@ -50,12 +48,6 @@ impl Setup {
     /// Other tenants than the usual ones.
     pub fn provision(mut self, file: &'static str) -> Self {
         self.provision = file;
-        self
-    }
-
-    /// Another time.
-    pub fn now_s(mut self, now_s: i64) -> Self {
-        self.now_s = now_s;
         self
     }
 
@@ -99,10 +91,13 @@ impl TestApp {
     /// Starts a server on a fresh database with the tenants of the setup.
     pub async fn start(kind: Kind, setup: Setup) -> Self {
         let database = Arc::new(Database::create(kind).await);
-        let app = Self::serve(database, TestClock::at(setup.now_s), setup.options).await;
+        let app = Self::serve(database, TestClock::at(START_S), setup.options).await;
         app.provision(setup.provision).await;
         let operator = Some(world::OPERATOR.to_owned().into());
-        ObjectsFlow::new(Arc::clone(&app.live)).create_operator_key(operator).await.expect("a key");
+        ObjectsFlow::new(Arc::clone(&app.live))
+            .create_operator_key(operator)
+            .await
+            .expect("a key");
         app
     }
 
@@ -213,11 +208,6 @@ impl TestApp {
     /// acme's privacy officer.
     pub fn privacy(&self) -> Caller {
         self.holder(world::PRIVACY)
-    }
-
-    /// Whoever runs the server.
-    pub fn operator(&self) -> Caller {
-        self.holder(world::OPERATOR)
     }
 
     /// Another tenant's shop.

@@ -106,7 +106,8 @@ impl Reader {
             Reader::Sqlite(_) => "CAST(body AS TEXT)",
             Reader::Postgres(_) => "ENCODE(body, 'escape')",
         };
-        self.count("audit_entry", &format!("{body} LIKE '%{text}%'")).await
+        self.count("audit_entry", &format!("{body} LIKE '%{text}%'"))
+            .await
     }
 
     /// The number of a tenant.
@@ -151,12 +152,18 @@ pub async fn execute(url: &str, sql: &str) {
     let sql = AssertSqlSafe(sql.to_owned());
     if url.starts_with("sqlite:") {
         let options: SqliteConnectOptions = url.parse().expect("a URL");
-        let mut connection = options.disable_statement_logging().connect().await.expect("opened");
+        let mut connection = options
+            .disable_statement_logging()
+            .connect()
+            .await
+            .expect("opened");
         sqlx::query(sql).execute(&mut connection).await.expect("executed");
         connection.close().await.expect("closed");
     } else {
         let options: PgConnectOptions = url.parse().expect("a URL");
-        let options = options.options([("search_path", "public,vault")]).disable_statement_logging();
+        let options = options
+            .options([("search_path", "public,vault")])
+            .disable_statement_logging();
         let mut connection = options.connect().await.expect("opened");
         sqlx::query(sql).execute(&mut connection).await.expect("executed");
         connection.close().await.expect("closed");

@@ -27,10 +27,6 @@ macro_rules! both {
     };
     ($name:ident, $setup:expr, $body:expr) => {
         mod $name {
-            #[expect(
-                clippy::wildcard_imports,
-                reason = "the body stands in the file's own scope"
-            )]
             use super::*;
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

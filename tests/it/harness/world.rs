@@ -19,9 +19,6 @@ pub const SECRETS: [&str; 2] = [
     "whsec_QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=",
 ];
 
-/// The vendor id of the tenant, with which the TCF vectors were made.
-pub const VENDOR: u16 = 755;
-
 /// acme: strict and refusing, with a shop of every kind. globex: somebody else, dropping.
 pub const WORLD: &str = r#"
 [[tenant]]
