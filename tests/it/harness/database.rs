@@ -1,6 +1,9 @@
 //! A database of the test's own, and its removal.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
 use einklang::app::config::sqlite_url;
 use tempfile::TempDir;
@@ -27,7 +30,7 @@ pub struct Database {
 impl Database {
     /// Makes one.
     pub async fn create(kind: Kind) -> Self {
-        let folder = scratch();
+        let folder = TempDir::new_in(&ROOT.path).expect("a folder");
         let url = match kind {
             Kind::Sqlite => sqlite_url(&folder.path().join("data")),
             Kind::Postgres => postgres::create_database().await,
@@ -61,3 +64,31 @@ pub fn scratch() -> TempDir {
         .or_else(|_| builder.tempdir())
         .expect("a folder")
 }
+
+/// The folder of this process. A shell that waits for the other end of a pipe removes it when the process is gone, so
+/// that killed tests leave nothing behind, either.
+struct Root {
+    path: PathBuf,
+    /// Holds the pipe.
+    _keeper: Child,
+}
+
+static ROOT: LazyLock<Root> = LazyLock::new(|| {
+    let path = scratch().keep();
+    let mut shell = Command::new("sh");
+    shell
+        .arg("-c")
+        .arg(r#"cat >/dev/null; rm -rf "$1""#)
+        .arg("keeper")
+        .arg(&path);
+    // A group of its own: an interrupt from the terminal must not reach it before it has tidied up.
+    shell
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Root {
+        path,
+        _keeper: shell.spawn().expect("sh runs"),
+    }
+});
