@@ -10,6 +10,8 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::domain::campaign::valid_api_key;
+
 /// Options of the commands that open the database, as flags and environment variables.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Options {
@@ -162,6 +164,9 @@ pub enum ConfigError {
     /// The file is not what it should be.
     #[error("The configuration file {0} is wrong: {1}")]
     Wrong(PathBuf, #[source] Box<toml::de::Error>),
+    /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
+    #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
+    OperatorKey,
 }
 
 const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
@@ -170,12 +175,21 @@ const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
 impl Config {
     /// Puts flags, environment and file together.
     pub fn load(options: Options) -> Result<Self, ConfigError> {
+        Self::load_with(options, "./data")
+    }
+
+    /// The same with another default for the data folder: a demo must not land in the real one.
+    pub fn load_with(options: Options, default_data_dir: &str) -> Result<Self, ConfigError> {
         let file = options.config.as_deref().map_or(Ok(FileKeys::default()), read)?;
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let data_dir = options
             .data_dir
             .or(file.data_dir)
-            .unwrap_or_else(|| PathBuf::from("./data"));
+            .unwrap_or_else(|| PathBuf::from(default_data_dir));
+        let operator_key = options.operator_key.or(file.operator_key);
+        if !operator_key.as_deref().is_none_or(valid_api_key) {
+            return Err(ConfigError::OperatorKey);
+        }
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
         Ok(Self {
@@ -206,7 +220,7 @@ impl Config {
                 .unwrap_or(NonZeroUsize::MIN),
             node: options.node.or(file.node).unwrap_or(0),
             workers: options.workers.or(file.workers),
-            operator_key: options.operator_key.or(file.operator_key),
+            operator_key,
         })
     }
 }
@@ -239,6 +253,24 @@ mod tests {
         let config = Config::load(options).expect("loads");
         assert_eq!((config.listen.port(), config.log.as_str()), (1, "error"));
         assert_eq!(config.management_listen.port(), 9090);
+    }
+
+    #[test]
+    fn a_short_operator_key_is_refused_without_being_repeated() {
+        let short = "k".repeat(23);
+        let options = Options {
+            operator_key: Some(short.clone()),
+            ..Options::default()
+        };
+        let Err(error @ ConfigError::OperatorKey) = Config::load(options) else {
+            panic!("an error")
+        };
+        assert!(!error.to_string().contains(&short));
+        let options = Options {
+            operator_key: Some(format!("{short}k")),
+            ..Options::default()
+        };
+        assert!(Config::load(options).is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `einklang serve`: listeners, timers, signals, and an orderly end.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
+use super::first_run::PrepareError;
+use super::production::{self, Unsafe};
 use super::system::{SystemClock, SystemEntropy};
 use super::telemetry;
 use super::wire::{self, App, StartError};
@@ -26,25 +29,63 @@ pub enum ServeError {
     Start(#[from] StartError),
     /// An address cannot be listened on.
     #[error("Cannot listen on {0}: {1}")]
-    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    Listen(SocketAddr, #[source] std::io::Error),
     /// Signals cannot be received.
     #[error("Signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
+    /// An unsafe default that production does not take.
+    #[error(transparent)]
+    Unsafe(#[from] Unsafe),
+    /// What is done before the first request.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
 }
 
-/// Serves until SIGINT or SIGTERM. `ready` runs once both listeners are open.
+/// Where it listens: a port that was given as 0 has its number here.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Clicks, postbacks and the API.
+    pub public: SocketAddr,
+    /// Health and metrics.
+    pub management: SocketAddr,
+}
+
+impl Addresses {
+    /// The server as a client on this machine names it.
+    pub fn base_url(self) -> String {
+        format!("http://{}", reachable(self.public))
+    }
+}
+
+/// An address that a client on this machine can connect to: "every address" is not one.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Serves until SIGINT or SIGTERM. `prepare` runs once both listeners are open, before the first request is taken.
 pub async fn serve(
     config: Config,
-    ready: impl AsyncFnOnce(&App) -> Result<(), StartError>,
+    prepare: impl AsyncFnOnce(&App, Addresses) -> Result<(), PrepareError>,
 ) -> Result<(), ServeError> {
+    production::check_config(&config)?;
     let handle = telemetry::metrics();
     let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
-    let public = bind(config.listen).await?;
-    let management = bind(config.management_listen).await?;
+    production::check_tenants(&config, &app.live.routing())?;
+    let (public, public_address) = bind(config.listen).await?;
+    let (management, management_address) = bind(config.management_listen).await?;
     let render: crate::edge::health::Render = Arc::new(move || handle.render());
     let management_router = app.management(render);
     let stop = CancellationToken::new();
-    ready(&app).await?;
+    let at = Addresses {
+        public: public_address,
+        management: management_address,
+    };
+    prepare(&app, at).await?;
     watch_signals(stop.clone())?;
     let limits = Limits {
         proxies: config.trusted_proxies.clone(),
@@ -67,10 +108,12 @@ pub async fn serve(
     Ok(())
 }
 
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| ServeError::Listen(address, error))
+/// Opens a listener, and says where: port 0 lets the system choose.
+pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let refused = |error| ServeError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let at = listener.local_addr().map_err(refused)?;
+    Ok((listener, at))
 }
 
 async fn listen(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
@@ -96,7 +139,11 @@ fn watch_signals(stop: CancellationToken) -> Result<(), ServeError> {
 }
 
 /// Looks for other nodes' changes, and keeps house.
-async fn timers(live: Arc<crate::flow::Live>, gate: Arc<crate::edge::auth::Gate>, stop: CancellationToken) {
+pub(super) async fn timers(
+    live: Arc<crate::flow::Live>,
+    gate: Arc<crate::edge::auth::Gate>,
+    stop: CancellationToken,
+) {
     let mut reload = tokio::time::interval(RELOAD_EVERY);
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
     loop {

@@ -17,6 +17,8 @@ use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
+use crate::flow::objects::ObjectsFlow;
+use crate::flow::report::ReportFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
 
@@ -69,7 +71,7 @@ pub async fn open(
     Ok((store, live))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     let made = std::fs::DirBuilder::new()
         .recursive(true)
@@ -94,7 +96,9 @@ pub async fn build(
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        report: ReportFlow::new(Arc::clone(&live)),
         health: health.clone(),
+        objects: ObjectsFlow::new(Arc::clone(&live)),
     };
     let settings = Settings {
         requests_per_minute: config.requests_per_minute,

@@ -20,6 +20,7 @@ pub mod policy;
 pub mod postback;
 pub mod provision;
 pub mod refusal;
+pub mod report;
 pub mod routing;
 pub mod signal;
 pub mod signature;

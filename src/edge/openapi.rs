@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 use super::auth::Entrances;
 use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
-use super::{click, consent, contract, correction, health, postback};
+use super::{click, consent, contract, correction, health, objects, postback, report};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -21,7 +21,7 @@ use super::{click, consent, contract, correction, health, postback};
         contact(name = "Einklang", url = "https://einklang.example/"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(PostbackAnswer, ProblemBody)),
+    components(schemas(ProblemBody, PostbackAnswer)),
     modifiers(&Schemes),
     tags(
         (name = "api-keys", description = "Keys that sign in; a key carries one role and one tenant."),
@@ -79,7 +79,9 @@ fn parts() -> Vec<Document> {
         postback::batch_routes().into_openapi(),
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
+        report::routes().into_openapi(),
         health::routes().into_openapi(),
+        objects::routes().into_openapi(),
     ]
 }
 

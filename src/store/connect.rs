@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -137,6 +137,15 @@ impl Store {
     pub async fn migrate(&self, now_s: i64) -> Result<(), StoreError> {
         Migrator::up(&self.write, None).await?;
         self.prepare_months(now_s).await
+    }
+
+    /// Every migration by name, with whether it is applied. Changes nothing.
+    pub async fn migrations(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        let all = Migrator::get_migration_with_status_read_only(&self.read).await?;
+        let named = all
+            .into_iter()
+            .map(|one| (one.name().to_owned(), one.status() == MigrationStatus::Applied));
+        Ok(named.collect())
     }
 
     /// How many migrations are not applied yet.

@@ -12,11 +12,13 @@ pub mod conversions;
 pub mod keys;
 pub mod lanes;
 pub mod objects;
+pub mod reports;
 pub mod routing;
 mod rows;
 mod shops;
 mod tenants;
 pub mod tx;
 pub mod users;
+pub mod volume;
 
 pub use connect::{Store, StoreError};

@@ -347,6 +347,9 @@ impl Work {
         event: AuditEvent,
     ) -> Result<bool, StoreError> {
         self.flush().await?;
+        // The rows are locked first: a postback that another node is recording either stands before this erasure, with
+        // its order, or waits and finds the click gone.
+        self.batch.click_facts(&mut clicks.to_vec(), true).await?;
         let erased = self.batch.erase_clicks(&tenant.keys, clicks).await?;
         for click in clicks {
             self.clicks.remove(click);
