@@ -16,6 +16,7 @@ use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::objects::ObjectsFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::report::ReportFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
@@ -97,6 +98,7 @@ pub async fn build(
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
         report: ReportFlow::new(Arc::clone(&live)),
         health: health.clone(),
+        objects: ObjectsFlow::new(Arc::clone(&live)),
     };
     let settings = Settings {
         requests_per_minute: config.requests_per_minute,

@@ -8,6 +8,7 @@ pub mod correction;
 pub mod health;
 pub mod inbound;
 pub mod listener;
+pub mod objects;
 pub mod openapi;
 pub mod pairs;
 pub mod postback;

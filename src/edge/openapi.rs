@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::auth::Entrances;
 use super::problem::ProblemBody;
-use super::{click, consent, contract, correction, health, postback, report};
+use super::{click, consent, contract, correction, health, objects, postback, report};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -80,6 +80,7 @@ fn parts() -> Vec<Document> {
         consent::routes().into_openapi(),
         report::routes().into_openapi(),
         health::routes().into_openapi(),
+        objects::routes().into_openapi(),
     ]
 }
 

@@ -16,13 +16,14 @@ use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
-use super::{click, consent, correction, health, openapi, postback, report};
+use super::{click, consent, correction, health, objects, openapi, postback, report};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::objects::ObjectsFlow;
 use crate::flow::report::ReportFlow;
 
 /// The largest body of a batch, in bytes.
@@ -43,6 +44,8 @@ pub struct Flows {
     pub report: ReportFlow,
     /// Health.
     pub health: HealthFlow,
+    /// The management of objects.
+    pub objects: ObjectsFlow,
 }
 
 /// What an operator may set about the router.
@@ -73,6 +76,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         }))
         .merge(report::routes().with_state(flows.report))
         .merge(health::routes().with_state(flows.health))
+        .merge(objects::routes().with_state(flows.objects))
         .split_for_parts();
     let (batch, _) = postback::batch_routes()
         .with_state(flows.conversion)
