@@ -61,12 +61,12 @@ impl Running {
         let mut lines = Vec::new();
         loop {
             let mut line = String::new();
-            if self.stdout.read_line(&mut line).expect("standard output reads") == 0 {
-                panic!(
-                    "it ended before it said {text:?}; it said {lines:#?} and logged {}",
-                    self.log()
-                );
-            }
+            let read = self.stdout.read_line(&mut line).expect("standard output reads");
+            assert!(
+                read > 0,
+                "it ended before it said {text:?}; it said {lines:#?} and logged {}",
+                self.log()
+            );
             let is_last = line.contains(text);
             lines.push(line.trim_end_matches('\n').to_owned());
             if is_last {
