@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
@@ -46,6 +47,11 @@ enum Command {
         #[command(subcommand)]
         step: Step,
     },
+    /// Measure durable clicks and postbacks per second beside a bare axum 302, on databases made for it.
+    Bench(BenchOptions),
+    /// One of the benchmark's servers.
+    #[command(hide = true)]
+    BenchServe(ServeOptions),
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -79,6 +85,19 @@ fn dispatch(
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
+        }
+        Command::Bench(bench) => {
+            // Its result is the report; what the databases say while they are made is not.
+            let quiet = Some(options.log.clone().unwrap_or_else(|| "warn".to_owned()));
+            let config = Config::load(Options {
+                log: quiet,
+                ..options
+            })?;
+            start(&config)?.block_on(bench::run(config, bench))?;
+        }
+        Command::BenchServe(child) => {
+            let config = Config::load(options)?;
+            start(&config)?.block_on(bench::serve_child(config, child.kind))?;
         }
         Command::Serve => {
             let config = Config::load(options)?;

@@ -165,14 +165,17 @@ parameters!(
     /// A conversion. Unknown members are refused by name.
     ConversionRequest, [Deserialize, ToSchema], schema, {
         /// The order's items.
+        #[serde(default)]
         #[schema(max_items = 100)]
         pub(super) items: Vec<Item>,
         /// Live checks and answer, erasure included, but the conversion is in no report and is purged.
+        #[serde(default)]
         test: bool,
         /// The same answer, and nothing is kept or changed.
+        #[serde(default)]
         dry_run: bool,
     },
-    #[serde(default, deny_unknown_fields)]
+    #[serde(deny_unknown_fields)]
     #[schema(example = json!({"token": "AQABq0J4c3RfbGlrZV9hX3Rva2VuX2J1dF9ub3Rfb25lX3RoYXRfb3BlbnNfYW55d2hlcmUtLS0tLS0tLS0tLQ",
         "order_id": "A-1001", "amount": "49.90", "currency": "EUR", "consent": "granted"}))]
 );

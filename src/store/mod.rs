@@ -19,5 +19,6 @@ mod shops;
 mod tenants;
 pub mod tx;
 pub mod users;
+pub mod volume;
 
 pub use connect::{Store, StoreError};

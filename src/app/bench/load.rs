@@ -1,0 +1,457 @@
+//! The load generator: a fixed number of kept-alive connections, each with one request under way.
+//!
+//! Every answer is checked, so that a rate counts only what the server promised to have stored: a click's redirect must
+//! carry a token, a postback's verdict must be `recorded`. One answer that is anything else ends the run. Requests are
+//! written and answers read by hand: a client library would take a larger share of the machine than the server.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::report::real;
+use crate::domain::token::TOKEN_CHARS;
+
+/// How long a round may take beyond its time until it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A browser's, since its classification is part of a click's price.
+const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+/// What stands before the token in the landing page's URL.
+const TOKEN_PARAMETER: &[u8] = b"s2s=";
+
+/// Why a round does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The connection broke.
+    #[error("a connection to the server under test failed: {0}")]
+    Connection(#[from] std::io::Error),
+    /// The server ended it.
+    #[error("the server under test closed a connection")]
+    Closed,
+    /// An answer that is not HTTP.
+    #[error("an answer of the server under test cannot be read")]
+    Unreadable,
+    /// An answer that promises nothing.
+    #[error("a {what} was answered with status {status} and without what it had to carry")]
+    Wrong {
+        /// What was sent.
+        what: &'static str,
+        /// The status of the answer.
+        status: u16,
+    },
+    /// There was nothing to send.
+    #[error("there are no clicks that postbacks could name")]
+    NoTokens,
+    /// The server does not answer any more.
+    #[error("the server under test hangs")]
+    Hangs,
+    /// A task of the generator ended badly.
+    #[error("a task of the load generator ended badly")]
+    Task,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Clicks whose answer is any 302.
+    Bare,
+    /// Clicks that must be tracked.
+    Click,
+    /// Postbacks that must be recorded, each with an order of its own.
+    Postback {
+        /// The shop's API key.
+        key: String,
+        /// The tokens of earlier clicks.
+        tokens: Tokens,
+    },
+}
+
+impl Kind {
+    fn what(&self) -> &'static str {
+        match self {
+            Kind::Bare => "bare request",
+            Kind::Click => "click",
+            Kind::Postback { .. } => "postback",
+        }
+    }
+}
+
+/// Tokens, one after another in one buffer.
+#[derive(Debug, Clone, Default)]
+pub struct Tokens(Arc<Vec<u8>>);
+
+impl Tokens {
+    fn count(&self) -> usize {
+        self.0.len() / TOKEN_CHARS
+    }
+
+    /// The token at a place; after the last comes the first again.
+    fn get(&self, place: usize) -> Option<&[u8]> {
+        let from = place.checked_rem(self.count())? * TOKEN_CHARS;
+        self.0.get(from..from + TOKEN_CHARS)
+    }
+}
+
+/// One round.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where to.
+    pub address: SocketAddr,
+    /// How many connections.
+    pub connections: usize,
+    /// For how long.
+    pub duration: Duration,
+    /// What is sent.
+    pub kind: Kind,
+    /// The link in clicks.
+    pub link: &'static str,
+    /// Makes sub-ids and orders of this round different from every other's.
+    pub name: String,
+}
+
+/// What came of a round.
+#[derive(Debug, Default)]
+pub struct Fired {
+    /// Requests that were answered as they had to be.
+    pub acknowledged: u64,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+    /// The time of each answer in microseconds, sorted.
+    pub latencies_us: Vec<u32>,
+    /// The tokens that came, for postbacks.
+    pub tokens: Tokens,
+}
+
+impl Fired {
+    /// Answers per second.
+    pub fn per_second(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 {
+            real(self.acknowledged) / seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// The time within which this share of the answers came, in milliseconds.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        let last = real(self.acknowledged.saturating_sub(1));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a place in a list, from 0 to its end"
+        )]
+        let place = (last * share).round() as usize;
+        self.latencies_us
+            .get(place)
+            .map_or(0.0, |us| f64::from(*us) / 1_000.0)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measuring is what this is for")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Fires one round and waits for every answer.
+pub async fn fire(plan: Plan) -> Result<Fired, LoadError> {
+    let plan = Arc::new(plan);
+    let mut streams = Vec::with_capacity(plan.connections);
+    for _ in 0..plan.connections {
+        let stream = TcpStream::connect(plan.address).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let begin = now();
+    let mut tasks = JoinSet::new();
+    for (number, stream) in streams.into_iter().enumerate() {
+        tasks.spawn(Connection::new(Arc::clone(&plan), number, stream, begin).run());
+    }
+    let gathering = async {
+        let mut all = Fired::default();
+        let mut tokens = Vec::new();
+        while let Some(joined) = tasks.join_next().await {
+            let one = joined.map_err(|_| LoadError::Task)??;
+            all.latencies_us.extend(one.latencies_us);
+            tokens.extend(one.tokens);
+        }
+        all.tokens = Tokens(Arc::new(tokens));
+        Ok::<_, LoadError>(all)
+    };
+    let gathered = tokio::time::timeout(plan.duration + PATIENCE, gathering).await;
+    let mut all = gathered.map_err(|_| LoadError::Hangs)??;
+    all.elapsed = begin.elapsed();
+    all.acknowledged = all.latencies_us.len() as u64;
+    all.latencies_us.sort_unstable();
+    Ok(all)
+}
+
+/// What one connection saw.
+#[derive(Default)]
+struct Tally {
+    latencies_us: Vec<u32>,
+    tokens: Vec<u8>,
+}
+
+struct Connection {
+    plan: Arc<Plan>,
+    number: usize,
+    stream: TcpStream,
+    end: Instant,
+    request: Vec<u8>,
+    body: Vec<u8>,
+    answer: Vec<u8>,
+    tally: Tally,
+}
+
+impl Connection {
+    fn new(plan: Arc<Plan>, number: usize, stream: TcpStream, begin: Instant) -> Self {
+        let end = begin + plan.duration;
+        let buffer = || Vec::with_capacity(2_048);
+        Self {
+            plan,
+            number,
+            stream,
+            end,
+            request: buffer(),
+            body: buffer(),
+            answer: buffer(),
+            tally: Tally::default(),
+        }
+    }
+
+    async fn run(mut self) -> Result<Tally, LoadError> {
+        let mut sent_at = now();
+        for turn in 0.. {
+            self.write(turn)?;
+            self.stream.write_all(&self.request).await?;
+            self.read().await?;
+            let answered_at = now();
+            let taken = answered_at.duration_since(sent_at).as_micros();
+            self.tally
+                .latencies_us
+                .push(u32::try_from(taken).unwrap_or(u32::MAX));
+            if answered_at >= self.end {
+                break;
+            }
+            sent_at = answered_at;
+        }
+        Ok(self.tally)
+    }
+
+    /// Writes the request of this turn.
+    fn write(&mut self, turn: usize) -> Result<(), LoadError> {
+        let Self {
+            plan,
+            number,
+            request,
+            body,
+            ..
+        } = self;
+        request.clear();
+        let Kind::Postback { key, tokens } = &plan.kind else {
+            write!(
+                request,
+                "GET /c/{}?consent=granted&sub1={}-{number}-{turn} HTTP/1.1\r\nhost: {}\r\nuser-agent: {USER_AGENT}\r\n\r\n",
+                plan.link, plan.name, plan.address
+            )?;
+            return Ok(());
+        };
+        let token = tokens
+            .get(*number + turn * plan.connections)
+            .ok_or(LoadError::NoTokens)?;
+        body.clear();
+        body.extend_from_slice(b"{\"token\":\"");
+        body.extend_from_slice(token);
+        write!(
+            body,
+            "\",\"order_id\":\"{}-{number}-{turn}\",\"amount\":\"49.90\",\"currency\":\"EUR\",\"consent\":\"granted\"}}",
+            plan.name
+        )?;
+        write!(
+            request,
+            "POST /postback HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            plan.address,
+            body.len()
+        )?;
+        request.extend_from_slice(body);
+        Ok(())
+    }
+
+    /// Reads one answer and checks it.
+    async fn read(&mut self) -> Result<(), LoadError> {
+        self.answer.clear();
+        let (head, length) = loop {
+            self.more().await?;
+            if let Some(head) = Head::read(&self.answer)? {
+                let length = head.length + head.body_length;
+                break (head, length);
+            }
+        };
+        while self.answer.len() < length {
+            self.more().await?;
+        }
+        let body = self
+            .answer
+            .get(head.length..length)
+            .ok_or(LoadError::Unreadable)?;
+        let location = self.answer.get(head.location.clone()).unwrap_or_default();
+        let right = match &self.plan.kind {
+            Kind::Bare => head.status == 302,
+            Kind::Click => {
+                let token = token(location);
+                self.tally.tokens.extend_from_slice(token.unwrap_or_default());
+                head.status == 302 && token.is_some()
+            }
+            Kind::Postback { .. } => head.status == 200 && contains(body, b"\"outcome\":\"recorded\""),
+        };
+        if right {
+            Ok(())
+        } else {
+            Err(LoadError::Wrong {
+                what: self.plan.kind.what(),
+                status: head.status,
+            })
+        }
+    }
+
+    async fn more(&mut self) -> Result<(), LoadError> {
+        match self.stream.read_buf(&mut self.answer).await? {
+            0 => Err(LoadError::Closed),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What matters of an answer's head.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    /// Bytes up to the body.
+    length: usize,
+    status: u16,
+    body_length: usize,
+    /// Where the `Location` stands in the answer.
+    location: std::ops::Range<usize>,
+}
+
+impl Head {
+    /// Reads a head; none while it is not complete.
+    fn read(answer: &[u8]) -> Result<Option<Head>, LoadError> {
+        let mut head = Head {
+            length: 0,
+            status: 0,
+            body_length: 0,
+            location: 0..0,
+        };
+        loop {
+            let rest = answer.get(head.length..).unwrap_or_default();
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                return Ok(None);
+            };
+            let line = rest.get(..end).unwrap_or_default().trim_ascii_end();
+            let start = head.length;
+            head.length += end + 1;
+            if line.is_empty() {
+                return Ok(Some(head));
+            }
+            if start == 0 {
+                head.status = status(line).ok_or(LoadError::Unreadable)?;
+            } else if let Some(value) = value_of(line, b"content-length:") {
+                head.body_length = number(value).ok_or(LoadError::Unreadable)?;
+            } else if let Some(value) = value_of(line, b"location:") {
+                let from = start + line.len() - value.len();
+                head.location = from..from + value.len();
+            }
+        }
+    }
+}
+
+fn status(line: &[u8]) -> Option<u16> {
+    number(line.strip_prefix(b"HTTP/1.1 ")?.get(..3)?).and_then(|status| u16::try_from(status).ok())
+}
+
+fn number(digits: &[u8]) -> Option<usize> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    start.eq_ignore_ascii_case(name).then(|| value.trim_ascii_start())
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// The token in a landing page's URL, if there is a whole one.
+fn token(location: &[u8]) -> Option<&[u8]> {
+    let at = location
+        .windows(TOKEN_PARAMETER.len())
+        .rposition(|window| window == TOKEN_PARAMETER)?;
+    let from = location.get(at + TOKEN_PARAMETER.len()..)?;
+    let token = from.split(|byte| matches!(byte, b'&' | b'#')).next()?;
+    (token.len() == TOKEN_CHARS).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_only_when_it_is_complete() {
+        let answer =
+            b"HTTP/1.1 302 Found\r\nLocation: https://a.example/?s2s=x\r\ncontent-length: 3\r\n\r\nabc";
+        for cut in 0..answer.len() - 3 {
+            assert!(matches!(Head::read(&answer[..cut]), Ok(None)), "{cut}");
+        }
+        let head = Head::read(answer).expect("readable").expect("complete");
+        assert_eq!(
+            (head.status, head.body_length, head.length),
+            (302, 3, answer.len() - 3)
+        );
+        assert_eq!(&answer[head.location], b"https://a.example/?s2s=x");
+        assert!(matches!(
+            Head::read(b"SSH-2.0\r\n\r\n"),
+            Err(LoadError::Unreadable)
+        ));
+    }
+
+    #[test]
+    fn a_token_is_one_only_when_it_is_whole() {
+        let whole = "t".repeat(TOKEN_CHARS);
+        assert_eq!(
+            token(format!("https://a.example/?a=1&s2s={whole}#x").as_bytes()),
+            Some(whole.as_bytes())
+        );
+        assert_eq!(
+            token(format!("https://a.example/?s2s={}", &whole[1..]).as_bytes()),
+            None
+        );
+        assert_eq!(token(b"https://a.example/"), None);
+    }
+
+    #[test]
+    fn tokens_begin_again_after_the_last() {
+        let tokens = Tokens(Arc::new([[b'a'; TOKEN_CHARS], [b'b'; TOKEN_CHARS]].concat()));
+        assert_eq!(tokens.get(3), tokens.get(1));
+        assert_ne!(tokens.get(2), tokens.get(1));
+        assert_eq!(Tokens::default().get(0), None);
+    }
+
+    #[test]
+    fn quantiles_are_places_in_the_sorted_list() {
+        let latencies_us = (1..=101).map(|n| n * 1_000).collect();
+        let fired = Fired {
+            acknowledged: 101,
+            latencies_us,
+            ..Fired::default()
+        };
+        assert!((fired.quantile_ms(0.5) - 51.0).abs() < 1e-9);
+        assert!((fired.quantile_ms(0.99) - 100.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,445 @@
+//! `einklang bench`: how many clicks and postbacks this machine makes durable in a second, beside a bare axum 302.
+//!
+//! Promises that a figure is about acknowledged and stored requests: every answer is checked as it comes, and after each
+//! round the rows in the database are counted. Einklang runs as it ships (listener, gate, consent decision, encryption,
+//! consent record, audit entry, counters, full synchronisation); the bare 302 runs in the same process layout, under the
+//! same load, in the round just before. Databases are made for the run and removed after it.
+
+mod baseline;
+mod cluster;
+mod load;
+mod process;
+mod report;
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::config::{Config, sqlite_url};
+use super::system::{SystemClock, SystemEntropy};
+use super::wire::{self, StartError};
+use crate::domain::provision::{self, ProvisionError};
+use crate::flow::Entropy;
+use crate::flow::provision::{ApplyError, ProvisionFlow};
+use crate::store::volume::Volume;
+use crate::store::{Store, StoreError};
+use baseline::Server;
+pub use baseline::{Served, serve_child};
+use cluster::Cluster;
+use load::{Fired, Kind, LoadError, Plan, Tokens, fire};
+use report::{Figures, Report, Round, Run, real};
+
+const LINK: &str = "Ab3xK9";
+/// Before the first round: connections, statements, caches.
+const WARM_UP: Duration = Duration::from_secs(1);
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// The databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Database {
+    /// The embedded one.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+}
+
+/// Options of `einklang bench`.
+#[derive(Debug, Args)]
+pub struct BenchOptions {
+    /// Numbers of connections, one run each.
+    #[arg(long, value_delimiter = ',', default_value = "64,256", value_name = "COUNTS")]
+    connections: Vec<NonZeroUsize>,
+    /// Seconds in a round.
+    #[arg(long, default_value = "5", value_name = "SECONDS")]
+    seconds: NonZeroU64,
+    /// Rounds of each kind; figures are medians.
+    #[arg(long, default_value = "3", value_name = "COUNT")]
+    rounds: NonZeroUsize,
+    /// Measure one database only.
+    #[arg(long, value_name = "DATABASE")]
+    only: Option<Database>,
+    /// An empty PostgreSQL database to measure; it is filled and not cleared.
+    #[arg(long, value_name = "URL", conflicts_with = "postgres_bin")]
+    postgres: Option<String>,
+    /// The folder of PostgreSQL's programs, to make a cluster just for this [default: the newest one installed].
+    #[arg(long, value_name = "FOLDER")]
+    postgres_bin: Option<PathBuf>,
+    /// Where the databases are made; it must be on the disk that matters [default: a new folder in the data folder].
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of the children.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// What to serve.
+    #[arg(long)]
+    pub kind: Served,
+}
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The machine.
+    #[error("The benchmark could not work with the system: {0}")]
+    System(#[from] std::io::Error),
+    /// Opening a database.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Counting.
+    #[error("Rows could not be counted: {0}")]
+    Store(#[from] StoreError),
+    /// Making the objects.
+    #[error("The tenant of the benchmark could not be made: {0}")]
+    Apply(#[from] ApplyError),
+    /// Our own file.
+    #[error("The tenant of the benchmark could not be made: {0}")]
+    Provision(#[from] ProvisionError),
+    /// The load.
+    #[error("A round does not count: {0}")]
+    Load(#[from] LoadError),
+    /// A child.
+    #[error("The server under test ({0}) did not start; what it said stands above.")]
+    DidNotStart(&'static str),
+    /// A child.
+    #[error("The server under test ended badly; what it said stands above.")]
+    EndedBadly,
+    /// Promised and not kept.
+    #[error("{acknowledged} {what} were acknowledged and only {stored} are in the database")]
+    Missing {
+        /// What was sent.
+        what: &'static str,
+        /// How many the server promised.
+        acknowledged: u64,
+        /// How many it kept.
+        stored: u64,
+    },
+    /// No PostgreSQL.
+    #[error(
+        "PostgreSQL's programs are not installed under /usr/lib/postgresql. Name them with --postgres-bin, name a database \
+         with --postgres, or measure only SQLite with --only sqlite."
+    )]
+    NoPostgres,
+    /// PostgreSQL of our own.
+    #[error("The PostgreSQL cluster could not be used: {0}")]
+    Cluster(String),
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Measures, prints and cleans up, also when interrupted.
+#[expect(clippy::print_stdout, reason = "the report is the result of the command")]
+pub async fn run(config: Config, options: BenchOptions) -> Result<(), BenchError> {
+    let report = tokio::select! {
+        report = measure(&config, &options) => report?,
+        _ = tokio::signal::ctrl_c() => return Err(BenchError::Interrupted),
+    };
+    if options.json {
+        let text = serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?;
+        println!("{text}");
+    } else {
+        print!("{}", report.text());
+    }
+    Ok(())
+}
+
+async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {
+    let scratch = Scratch::make(config, options.folder.as_deref())?;
+    let mut databases = vec![Database::Sqlite, Database::Postgres];
+    databases.retain(|database| options.only.is_none_or(|only| only == *database));
+    let mut programs = options.postgres_bin.clone();
+    if databases.contains(&Database::Postgres) && options.postgres.is_none() && programs.is_none() {
+        // Looked for before anything is measured, not minutes later.
+        programs = Some(cluster::find_programs().ok_or(BenchError::NoPostgres)?);
+    }
+    let progress = progress(databases.len() * options.connections.len() * options.rounds.get() * 4);
+    let mut runs = Vec::new();
+    for database in databases {
+        let mut cluster = None;
+        let folder = scratch.0.join(name(database));
+        if let (Database::Postgres, Some(programs)) = (database, &programs) {
+            cluster = Some(Cluster::start(programs, &scratch.0.join("cluster")).await?);
+        }
+        let url = match (database, &cluster, &options.postgres) {
+            (Database::Sqlite, ..) => sqlite_url(&folder),
+            (Database::Postgres, Some(cluster), _) => cluster.url.clone(),
+            (Database::Postgres, None, url) => url.clone().ok_or(BenchError::NoPostgres)?,
+        };
+        let key = furnish(config, &folder, &url).await?;
+        let bench = Bench {
+            config,
+            options,
+            database,
+            folder,
+            url,
+            key,
+            cluster,
+            progress: progress.clone(),
+        };
+        for connections in &options.connections {
+            runs.push(bench.run(connections.get()).await?);
+        }
+    }
+    progress.finish_and_clear();
+    Ok(Report {
+        version: env!("CARGO_PKG_VERSION"),
+        optimised: !cfg!(debug_assertions),
+        cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        processor: process::processor(),
+        seconds: options.seconds.get(),
+        rounds: options.rounds.get(),
+        runs,
+    })
+}
+
+fn name(database: Database) -> &'static str {
+    match database {
+        Database::Sqlite => "sqlite",
+        Database::Postgres => "postgres",
+    }
+}
+
+/// Silent where standard error is no terminal.
+fn progress(rounds: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:<32} {bar:30} {pos}/{len} rounds, {eta} left");
+    ProgressBar::new(rounds as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// A folder of the benchmark's own, removed with everything in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(config: &Config, folder: Option<&Path>) -> Result<Self, BenchError> {
+        let parent = folder.unwrap_or(&config.data_dir);
+        let folder = parent.join(format!("bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(std::path::absolute(folder)?))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Makes the schema, the keys and a tenant; returns the shop's API key.
+async fn furnish(config: &Config, folder: &Path, url: &str) -> Result<String, BenchError> {
+    let mut random = [0; 24];
+    SystemEntropy.fill(&mut random);
+    let key = format!("ek_test_{}", hex::encode(random));
+    let config = Config {
+        data_dir: folder.to_owned(),
+        root_key_file: folder.join("root.key"),
+        database_url: url.to_owned(),
+        ..config.clone()
+    };
+    let (store, live) = wire::open(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    ProvisionFlow::new(Arc::clone(&live))
+        .apply(&provision::parse(&tenant(&key))?)
+        .await?;
+    live.prepare_epochs().await.map_err(StartError::from)?;
+    drop(live);
+    store.close().await;
+    Ok(key)
+}
+
+/// The tenant whose publisher's own word may grant, under the strictest policy.
+fn tenant(key: &str) -> String {
+    format!(
+        r#"
+[[tenant]]
+slug = "bench"
+policy = "strict_opt_in"
+time_zone = "Europe/Berlin"
+[[tenant.shop]]
+slug = "main"
+landing_hosts = ["shop.example"]
+currency = "EUR"
+api_key = "{key}"
+[[tenant.publisher]]
+slug = "news"
+explicit_consent = "notice-2026-03"
+[[tenant.campaign]]
+slug = "autumn"
+shop = "main"
+landing_url = "https://shop.example/landing?utm_source={{publisher}}"
+goals = ["order"]
+[[tenant.link]]
+slug = "{LINK}"
+campaign = "autumn"
+publisher = "news"
+"#
+    )
+}
+
+/// One database under test.
+struct Bench<'a> {
+    config: &'a Config,
+    options: &'a BenchOptions,
+    database: Database,
+    folder: PathBuf,
+    url: String,
+    key: String,
+    cluster: Option<Cluster>,
+    progress: ProgressBar,
+}
+
+impl Bench<'_> {
+    /// All rounds at one number of connections, on fresh servers.
+    async fn run(&self, connections: usize) -> Result<Run, BenchError> {
+        let bare = Server::start(Served::Bare, self.config, &self.folder, &self.url)?;
+        let einklang = Server::start(Served::Einklang, self.config, &self.folder, &self.url)?;
+        self.fire(&bare, connections, Kind::Bare, WARM_UP).await?;
+        let mut tokens = self
+            .fire(&einklang, connections, Kind::Click, WARM_UP)
+            .await?
+            .tokens;
+        self.fire(&einklang, connections, self.postbacks(&tokens), WARM_UP)
+            .await?;
+        let (mut clicks, mut postbacks) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds.get() {
+            let (round, fired) = self.pair(&bare, &einklang, connections, Kind::Click).await?;
+            clicks.push(round);
+            tokens = fired.tokens;
+            let (round, _) = self
+                .pair(&bare, &einklang, connections, self.postbacks(&tokens))
+                .await?;
+            postbacks.push(round);
+        }
+        let peak = process::peak_memory_bytes(einklang.process());
+        einklang.stop()?;
+        bare.stop()?;
+        Ok(Run {
+            database: name(self.database),
+            connections,
+            clicks: Figures::of(&clicks),
+            postbacks: Figures::of(&postbacks),
+            peak_memory_mib: peak.map(|bytes| real(bytes) / MEBIBYTE),
+        })
+    }
+
+    fn postbacks(&self, tokens: &Tokens) -> Kind {
+        Kind::Postback {
+            key: self.key.clone(),
+            tokens: tokens.clone(),
+        }
+    }
+
+    /// A round of the bare 302 and one of this kind, with the rows counted before and after.
+    async fn pair(
+        &self,
+        bare: &Server,
+        einklang: &Server,
+        connections: usize,
+        kind: Kind,
+    ) -> Result<(Round, Fired), BenchError> {
+        let duration = Duration::from_secs(self.options.seconds.get());
+        let what = if matches!(kind, Kind::Click) {
+            "clicks"
+        } else {
+            "postbacks"
+        };
+        self.say(connections, "bare 302s");
+        let reference = self.fire(bare, connections, Kind::Bare, duration).await?;
+        self.progress.inc(1);
+        self.say(connections, what);
+        let before = self.volume().await?;
+        let (server, database) = (process::processor_time(einklang.process()), self.database_time());
+        let fired = self.fire(einklang, connections, kind, duration).await?;
+        let used = |before: Option<Duration>, after: Option<Duration>| {
+            u64::try_from(after?.saturating_sub(before?).as_micros()).ok()
+        };
+        let server_us = used(server, process::processor_time(einklang.process()));
+        let database_us = used(database, self.database_time());
+        let after = self.volume().await?;
+        self.progress.inc(1);
+        let stored = match what {
+            "clicks" => after.clicks.saturating_sub(before.clicks),
+            _ => after.conversions.saturating_sub(before.conversions),
+        };
+        if stored < fired.acknowledged {
+            return Err(BenchError::Missing {
+                what,
+                acknowledged: fired.acknowledged,
+                stored,
+            });
+        }
+        let round = Round {
+            bare_per_second: reference.per_second(),
+            bare_p50_ms: reference.quantile_ms(0.5),
+            bare_p99_ms: reference.quantile_ms(0.99),
+            acknowledged: fired.acknowledged,
+            per_second: fired.per_second(),
+            p50_ms: fired.quantile_ms(0.5),
+            p99_ms: fired.quantile_ms(0.99),
+            stored,
+            rows: after.rows().saturating_sub(before.rows()),
+            bytes: after.bytes.saturating_sub(before.bytes),
+            server_us,
+            database_us,
+        };
+        Ok((round, fired))
+    }
+
+    fn say(&self, connections: usize, what: &str) {
+        self.progress.set_message(format!(
+            "{}, {connections} connections: {what}",
+            name(self.database)
+        ));
+    }
+
+    async fn fire(
+        &self,
+        server: &Server,
+        connections: usize,
+        kind: Kind,
+        duration: Duration,
+    ) -> Result<Fired, BenchError> {
+        let mut random = [0; 4];
+        SystemEntropy.fill(&mut random);
+        let plan = Plan {
+            address: server.address,
+            connections,
+            duration,
+            kind,
+            link: LINK,
+            name: hex::encode(random),
+        };
+        Ok(fire(plan).await?)
+    }
+
+    async fn volume(&self) -> Result<Volume, BenchError> {
+        let store = Store::connect(&self.url).await?;
+        let volume = store.volume().await;
+        store.close().await;
+        Ok(volume?)
+    }
+
+    fn database_time(&self) -> Option<Duration> {
+        process::processor_time_of_family(self.cluster.as_ref()?.process())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenant_of_the_benchmark_can_be_provisioned() {
+        let provision = provision::parse(&tenant("ek_test_0123456789abcdef01234567")).expect("a file");
+        let plan = provision.tenants.first().expect("a tenant");
+        assert_eq!(
+            (plan.shops.len(), plan.links.len(), plan.campaigns.len()),
+            (1, 1, 1)
+        );
+    }
+}
