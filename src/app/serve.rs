@@ -81,12 +81,13 @@ pub async fn serve(
     let render: crate::edge::health::Render = Arc::new(move || handle.render());
     let management_router = app.management(render);
     let stop = CancellationToken::new();
+    // Before the first word on standard output: whoever reads it may stop the server the next moment.
+    watch_signals(stop.clone())?;
     let at = Addresses {
         public: public_address,
         management: management_address,
     };
     prepare(&app, at).await?;
-    watch_signals(stop.clone())?;
     let limits = Limits {
         proxies: config.trusted_proxies.clone(),
         ..Limits::default()
