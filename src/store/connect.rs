@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
-use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::tx::{Batch, Reader, Tx};
 
@@ -74,6 +74,7 @@ pub struct Store {
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const SCRUB_TIMEOUT: Duration = Duration::from_millis(200);
 
 impl Store {
     /// Opens the database at a URL (`sqlite:PATH` or `postgres://…`).
@@ -180,14 +181,19 @@ impl Store {
 
     /// After an erasure on SQLite: moves the WAL into the file and truncates it, so that no old page keeps what was
     /// erased (measured: 0 remnants; without it rows were found again). PostgreSQL's remnants are worthless without the
-    /// salt and end with VACUUM and WAL recycling.
-    pub async fn scrub(&self) -> Result<(), StoreError> {
-        if let Pools::Sqlite { write, .. } = &self.pools {
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(write)
-                .await?;
-        }
-        Ok(())
+    /// salt and end with VACUUM and WAL recycling. Returns whether it is done: somebody who still reads an older state
+    /// holds the WAL, and is waited for only shortly, since nobody can write meanwhile.
+    pub async fn scrub(&self) -> Result<bool, StoreError> {
+        let Pools::Sqlite { write, .. } = &self.pools else {
+            return Ok(true);
+        };
+        let mut connection = write.acquire().await?;
+        wait_for_others(&mut connection, SCRUB_TIMEOUT).await?;
+        let busy: Result<i64, sqlx::Error> = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *connection)
+            .await;
+        wait_for_others(&mut connection, BUSY_TIMEOUT).await?;
+        Ok(busy? == 0)
     }
 
     /// Closes every connection.
@@ -229,6 +235,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// How long statements on this connection wait for others' locks.
+async fn wait_for_others(connection: &mut SqliteConnection, longest: Duration) -> Result<(), StoreError> {
+    let sql = format!("PRAGMA busy_timeout = {}", longest.as_millis());
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }
 
 /// The second in which a month since January 1970 begins.

@@ -5,6 +5,7 @@
 //! commit has an unknown outcome is never tried again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
 use super::command::{ClickCommand, Command, Reply, Token, UntrackedCommand};
@@ -32,6 +33,8 @@ pub(super) struct Writer {
     live: Arc<Live>,
     lane: i64,
     missed: Missed,
+    /// Whether old pages may still hold what was erased.
+    unscrubbed: AtomicBool,
 }
 
 /// What a batch knows and what it is about to write.
@@ -60,7 +63,12 @@ struct Leaves {
 
 impl Writer {
     pub(super) fn new(live: Arc<Live>, lane: i64, missed: Missed) -> Self {
-        Self { live, lane, missed }
+        Self {
+            live,
+            lane,
+            missed,
+            unscrubbed: AtomicBool::new(false),
+        }
     }
 
     /// Processes what has queued up and answers every waiter.
@@ -135,11 +143,25 @@ impl Writer {
             self.return_missed(missed);
             return Err(error);
         }
-        if erased {
-            // The rows are gone for every reader; this removes what old pages of the file may still hold.
-            self.live.store().scrub().await?;
-        }
+        self.scrub(erased).await;
         Ok(replies)
+    }
+
+    /// After an erasure the rows are gone for every reader; this removes what old pages may still hold. The erasure
+    /// itself stands already, so what cannot be done now is made up for with the next batch, or at the next start.
+    async fn scrub(&self, erased: bool) {
+        if erased {
+            self.unscrubbed.store(true, Relaxed);
+        }
+        if !self.unscrubbed.load(Relaxed) {
+            return;
+        }
+        match self.live.store().scrub().await {
+            Ok(done) => self.unscrubbed.store(!done, Relaxed),
+            Err(error) => {
+                tracing::warn!(%error, "old pages cannot be emptied after an erasure; tried again later");
+            }
+        }
     }
 
     /// The routing data that this transaction has to decide under: newer than ours where something changed.
@@ -175,7 +197,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
     match reply {
         Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
         Ok(Reply::Counted) => {
-            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1)
+            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1);
         }
         Ok(Reply::Verdict(answer)) => {
             let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
@@ -183,7 +205,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
                 .increment(1);
         }
         Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
-            metrics::counter!("einklang_changes_total").increment(1)
+            metrics::counter!("einklang_changes_total").increment(1);
         }
         Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
     }
