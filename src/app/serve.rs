@@ -151,6 +151,9 @@ pub(super) async fn timers(
         tokio::select! {
             () = stop.cancelled() => return,
             _ = reload.tick() => {
+                if let Err(error) = live.scrub_if_owed().await {
+                    tracing::warn!(%error, "old pages of erased rows could not be removed yet");
+                }
                 if let Err(error) = live.reload_if_changed().await {
                     tracing::warn!(%error, "the routing data cannot be read; the last ones stay in force");
                 }

@@ -1,6 +1,8 @@
 //! Opening the database: SQLite by default, PostgreSQL by URL; the same code above either.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
@@ -70,6 +72,7 @@ pub struct Store {
     pub(super) pools: Pools,
     write: DatabaseConnection,
     read: DatabaseConnection,
+    scrub_owed: Arc<AtomicBool>,
 }
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,6 +114,7 @@ impl Store {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
             pools: Pools::Sqlite { write, read },
+            scrub_owed: Arc::default(),
         })
     }
 
@@ -130,6 +134,7 @@ impl Store {
             write: connection.clone(),
             read: connection,
             pools: Pools::Postgres(pool),
+            scrub_owed: Arc::default(),
         })
     }
 
@@ -181,11 +186,24 @@ impl Store {
     /// After an erasure on SQLite: moves the WAL into the file and truncates it, so that no old page keeps what was
     /// erased (measured: 0 remnants; without it rows were found again). PostgreSQL's remnants are worthless without the
     /// salt and end with VACUUM and WAL recycling.
+    ///
+    /// A reader that is still in an old page keeps the checkpoint from ending; it is then owed, and a timer tries again.
     pub async fn scrub(&self) -> Result<(), StoreError> {
-        if let Pools::Sqlite { write, .. } = &self.pools {
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(write)
-                .await?;
+        let Pools::Sqlite { write, .. } = &self.pools else {
+            return Ok(());
+        };
+        self.scrub_owed.store(true, Ordering::Relaxed);
+        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(write)
+            .await?;
+        self.scrub_owed.store(busy != 0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tries a checkpoint again that a reader kept from ending.
+    pub async fn scrub_if_owed(&self) -> Result<(), StoreError> {
+        if self.scrub_owed.load(Ordering::Relaxed) {
+            self.scrub().await?;
         }
         Ok(())
     }
