@@ -121,7 +121,10 @@ impl Store {
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?
             // Salts stand in a schema of their own; one search path keeps the statements alike on both databases.
-            .options([("search_path", "public,vault")])
+            .options([
+                ("search_path", "public,vault"),
+                ("client_min_messages", "warning"),
+            ])
             .application_name("einklang")
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
