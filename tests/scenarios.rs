@@ -19,7 +19,7 @@ mod third_party;
 use std::fs;
 
 use browser::Browser;
-use demo::{Demo, client, fact, field, jar, location};
+use demo::{Demo, client, fact, field, href, jar, location};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -74,6 +74,12 @@ async fn an_order_by_sms_after_a_click_on_a_banner() {
     let landing = location(&get(format!("{}?consent=granted", demo.click)).await);
     let page = location(&get(landing).await);
     let page = get(format!("{}{page}", demo.shop_url))
+        .await
+        .text()
+        .await
+        .expect("a page");
+    // They look at the checkout before they decide: the token waits for them there, too.
+    let page = get(format!("{}{}", demo.shop_url, href(&page, "zur-kasse")))
         .await
         .text()
         .await

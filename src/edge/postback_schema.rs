@@ -59,7 +59,7 @@ macro_rules! parameters {
             #[$attribute(max_length = 64, pattern = "^[A-Za-z0-9_-]*$", nullable = false)]
             goal: Option<String>,
             /// A decimal string with at most the currency's decimals.
-            #[$attribute(max_length = 19, pattern = "^([0-9]{1,12}(\\.[0-9]{1,2})?)?$", nullable = false)]
+            #[$attribute(max_length = 19, pattern = "^([0-9]{1,12}(\\.[0-9]{1,3})?)?$", nullable = false)]
             amount: Option<String>,
             /// ISO 4217; the shop's currency if left out.
             #[$attribute(max_length = 3, pattern = "^([A-Z]{3})?$", nullable = false)]

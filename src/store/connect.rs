@@ -1,6 +1,8 @@
 //! Opening the database: SQLite by default, PostgreSQL by URL; the same code above either.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
@@ -70,11 +72,12 @@ pub struct Store {
     pub(super) pools: Pools,
     write: DatabaseConnection,
     read: DatabaseConnection,
+    scrub_owed: Arc<AtomicBool>,
 }
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-const SCRUB_TIMEOUT: Duration = Duration::from_millis(200);
+const SCRUB_TIMEOUT: Duration = Duration::from_millis(50);
 
 impl Store {
     /// Opens the database at a URL (`sqlite:PATH` or `postgres://…`).
@@ -112,13 +115,17 @@ impl Store {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
             pools: Pools::Sqlite { write, read },
+            scrub_owed: Arc::default(),
         })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?
             // Salts stand in a schema of their own; one search path keeps the statements alike on both databases.
-            .options([("search_path", "public,vault")])
+            .options([
+                ("search_path", "public,vault"),
+                ("client_min_messages", "warning"),
+            ])
             .application_name("einklang")
             .disable_statement_logging();
         let pool = PgPoolOptions::new()
@@ -131,6 +138,7 @@ impl Store {
             write: connection.clone(),
             read: connection,
             pools: Pools::Postgres(pool),
+            scrub_owed: Arc::default(),
         })
     }
 
@@ -181,19 +189,31 @@ impl Store {
 
     /// After an erasure on SQLite: moves the WAL into the file and truncates it, so that no old page keeps what was
     /// erased (measured: 0 remnants; without it rows were found again). PostgreSQL's remnants are worthless without the
-    /// salt and end with VACUUM and WAL recycling. Returns whether it is done: somebody who still reads an older state
-    /// holds the WAL, and is waited for only shortly, since nobody can write meanwhile.
-    pub async fn scrub(&self) -> Result<bool, StoreError> {
+    /// salt and end with VACUUM and WAL recycling.
+    ///
+    /// A reader that is still in an old page keeps the checkpoint from ending; it is then owed, and a timer tries again.
+    pub async fn scrub(&self) -> Result<(), StoreError> {
         let Pools::Sqlite { write, .. } = &self.pools else {
-            return Ok(true);
+            return Ok(());
         };
+        self.scrub_owed.store(true, Ordering::Relaxed);
         let mut connection = write.acquire().await?;
+        // Nobody can write meanwhile, so a reader is waited for only shortly.
         wait_for_others(&mut connection, SCRUB_TIMEOUT).await?;
         let busy: Result<i64, sqlx::Error> = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&mut *connection)
             .await;
         wait_for_others(&mut connection, BUSY_TIMEOUT).await?;
-        Ok(busy? == 0)
+        self.scrub_owed.store(busy? != 0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tries a checkpoint again that a reader kept from ending.
+    pub async fn scrub_if_owed(&self) -> Result<(), StoreError> {
+        if self.scrub_owed.load(Ordering::Relaxed) {
+            self.scrub().await?;
+        }
+        Ok(())
     }
 
     /// Closes every connection.

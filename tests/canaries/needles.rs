@@ -6,6 +6,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::percent_encode_byte;
 use regex::bytes::{Regex, RegexBuilder};
 
 /// Characters before and after what was found, in the message of a failure.
@@ -95,7 +96,8 @@ impl Watch {
 
     fn pattern(&self) -> Regex {
         let one = |form: &Form| {
-            let escaped: String = form.bytes.iter().map(|byte| format!(r"\x{byte:02x}")).collect();
+            let escaped: Vec<String> = form.bytes.iter().map(|byte| format!(r"\x{byte:02x}")).collect();
+            let escaped = escaped.concat();
             format!("(?{}:{escaped})", if form.any_case { "i-u" } else { "-u" })
         };
         let all: Vec<String> = self.forms.iter().map(one).collect();
@@ -124,9 +126,11 @@ impl Watch {
         for (name, count) in &found {
             println!("  {name}, {} bytes: {count}", contents[name].len());
         }
-        if found.values().any(|count| *count > 0) {
-            panic!("{when}: {:#?}", self.passages(contents));
-        }
+        assert!(
+            found.values().all(|count| *count == 0),
+            "{when}: {:#?}",
+            self.passages(contents)
+        );
     }
 
     /// The first places where something was found, with what stands around it.
@@ -172,7 +176,7 @@ fn every_form_is_found() {
         format!("a{text}b"),
         text.to_uppercase(),
         text.to_lowercase(),
-        text.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        text.bytes().map(percent_encode_byte).collect(),
         hex::encode_upper(&text),
         STANDARD_NO_PAD.encode(format!("..{text}...")),
         URL_SAFE_NO_PAD.encode(format!(".{text}.")),

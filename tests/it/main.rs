@@ -25,4 +25,5 @@ mod order_of_checks;
 mod outage;
 mod postback;
 mod postback_modes;
+mod retention;
 mod surface;

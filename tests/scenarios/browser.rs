@@ -12,6 +12,8 @@ use tempfile::TempDir;
 pub struct Browser {
     pub client: Client,
     driver: Child,
+    /// Until it is closed. A driver that is killed leaves its browser behind.
+    process: Option<u64>,
     _profile: TempDir,
 }
 
@@ -30,9 +32,15 @@ impl Browser {
         connector.capabilities(capabilities(&profile));
         let client = connector.connect(&format!("http://127.0.0.1:{port}")).await;
         let client = client.expect("chromium does not start: apt-get install chromium");
+        let process = client
+            .capabilities()
+            .and_then(|capabilities| capabilities.get("goog:processID"));
+        let process = process.and_then(serde_json::Value::as_u64);
+        assert!(process.is_some(), "the driver names its browser's process");
         Self {
             client,
             driver,
+            process,
             _profile: profile,
         }
     }
@@ -68,13 +76,17 @@ impl Browser {
         pairs
     }
 
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         self.client.clone().close().await.expect("the browser closes");
+        self.process = None;
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if let Some(process) = self.process {
+            let _ = Command::new("kill").arg(process.to_string()).status();
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

@@ -133,6 +133,11 @@ pub fn field(page: &str, name: &str) -> String {
     between(page, &format!("name=\"{name}\" value=\""), "\"")
 }
 
+/// Where the link with this id leads.
+pub fn href(page: &str, id: &str) -> String {
+    between(page, &format!("id=\"{id}\" href=\""), "\"")
+}
+
 fn between(page: &str, start: &str, end: &str) -> String {
     let after = page
         .split_once(start)

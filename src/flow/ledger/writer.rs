@@ -5,7 +5,6 @@
 //! commit has an unknown outcome is never tried again.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
 use super::command::{ClickCommand, Command, Reply, Token, UntrackedCommand};
@@ -33,8 +32,6 @@ pub(super) struct Writer {
     live: Arc<Live>,
     lane: i64,
     missed: Missed,
-    /// Whether old pages may still hold what was erased.
-    unscrubbed: AtomicBool,
 }
 
 /// What a batch knows and what it is about to write.
@@ -63,12 +60,7 @@ struct Leaves {
 
 impl Writer {
     pub(super) fn new(live: Arc<Live>, lane: i64, missed: Missed) -> Self {
-        Self {
-            live,
-            lane,
-            missed,
-            unscrubbed: AtomicBool::new(false),
-        }
+        Self { live, lane, missed }
     }
 
     /// Processes what has queued up and answers every waiter.
@@ -143,25 +135,14 @@ impl Writer {
             self.return_missed(missed);
             return Err(error);
         }
-        self.scrub(erased).await;
-        Ok(replies)
-    }
-
-    /// After an erasure the rows are gone for every reader; this removes what old pages may still hold. The erasure
-    /// itself stands already, so what cannot be done now is made up for with the next batch, or at the next start.
-    async fn scrub(&self, erased: bool) {
         if erased {
-            self.unscrubbed.store(true, Relaxed);
-        }
-        if !self.unscrubbed.load(Relaxed) {
-            return;
-        }
-        match self.live.store().scrub().await {
-            Ok(done) => self.unscrubbed.store(!done, Relaxed),
-            Err(error) => {
-                tracing::warn!(%error, "old pages cannot be emptied after an erasure; tried again later");
+            // The rows are gone for every reader; this removes what old pages of the file may still hold.
+            // The commit stands whatever becomes of that, so the answers do too; what failed is tried again by a timer.
+            if let Err(error) = self.live.store().scrub().await {
+                tracing::warn!(%error, "old pages of erased rows could not be removed yet");
             }
         }
+        Ok(replies)
     }
 
     /// The routing data that this transaction has to decide under: newer than ours where something changed.
