@@ -1,8 +1,8 @@
 //! Answers against the OpenAPI document: the status is documented for the operation, and the body is of the documented
 //! type, with no member that the document does not know.
 //!
-//! Every pair of operation and status that occurs is written to `contract-pairs.txt` in cargo's folder for test files,
-//! one a line, so that it can be seen which documented answers no test has brought about.
+//! Every pair of operation and status that occurs is written to `contract-pairs-TEST.txt` in cargo's folder for test
+//! files, one a line, so that it can be seen which documented answers no test has brought about.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -19,7 +19,11 @@ use super::client::Answer;
 static SPEC: LazyLock<Value> = LazyLock::new(openapi::spec);
 static PATTERNS: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
 static SEEN: LazyLock<Mutex<(BTreeSet<String>, File)>> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contract-pairs.txt");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!(
+        "contract-pairs-",
+        env!("CARGO_CRATE_NAME"),
+        ".txt"
+    ));
     Mutex::new((BTreeSet::new(), File::create(path).expect("a file")))
 });
 
