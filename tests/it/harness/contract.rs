@@ -162,8 +162,10 @@ fn validate(schema: &'static Value, value: &Value, at: &str, faults: &mut Vec<St
         Value::Object(members) => validate_object(schema, members, at, faults),
         Value::Null | Value::Bool(_) => {}
     }
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        validate(part, value, at, faults);
+    if !value.is_object() {
+        for part in parts(schema) {
+            validate(part, value, at, faults);
+        }
     }
     for key in ["oneOf", "anyOf"] {
         let Some(parts) = schema.get(key).and_then(Value::as_array) else {
@@ -222,27 +224,44 @@ fn validate_text(schema: &Value, text: &str, fault: &mut impl FnMut(&str)) {
     }
 }
 
+/// The schemas that a schema is put together from.
+fn parts(schema: &'static Value) -> impl Iterator<Item = &'static Value> {
+    schema["allOf"].as_array().into_iter().flatten().map(resolve)
+}
+
+/// Every documented member, those of the parts included.
+fn properties(schema: &'static Value) -> HashMap<&'static str, &'static Value> {
+    let own = schema.get("properties").and_then(Value::as_object);
+    let own = own
+        .into_iter()
+        .flatten()
+        .map(|(name, member)| (name.as_str(), member));
+    own.chain(parts(schema).flat_map(properties)).collect()
+}
+
+fn required(schema: &'static Value) -> Vec<&'static str> {
+    let own = schema["required"].as_array().into_iter().flatten();
+    let own = own.filter_map(Value::as_str);
+    own.chain(parts(schema).flat_map(required)).collect()
+}
+
 fn validate_object(
     schema: &'static Value,
     members: &serde_json::Map<String, Value>,
     at: &str,
     faults: &mut Vec<String>,
 ) {
-    for name in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for name in required(schema) {
         if !members.contains_key(name) {
             faults.push(format!("{at}: no {name}"));
         }
     }
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+    let properties = properties(schema);
+    if properties.is_empty() {
         return;
-    };
+    }
     for (name, member) in members {
-        match properties.get(name) {
+        match properties.get(name.as_str()) {
             Some(schema) => validate(schema, member, &format!("{at}.{name}"), faults),
             None => faults.push(format!("{at}: {name} is not documented")),
         }
