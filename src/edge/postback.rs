@@ -41,7 +41,9 @@ pub fn batch_routes() -> OpenApiRouter<ConversionFlow> {
 /// `payout`, `revenue` for `amount`. Unknown parameters are ignored. The same postback may be sent again: the first
 /// verdict stands.
 #[utoipa::path(get, path = "/postback", operation_id = "send_postback", tag = "postback",
-    params(PostbackParams), responses(VerdictAnswers), security(("bearer" = [])))]
+    params(PostbackParams), responses(VerdictAnswers, (status = 431,
+        description = "The URL and the headers together are over 32 KiB; a body has room for more. Sent without a body.")),
+    security(("bearer" = [])))]
 pub async fn send_postback(
     State(flow): State<ConversionFlow>,
     maybe: Maybe,
@@ -81,7 +83,9 @@ pub async fn send_postback_form(
             pattern = "^[A-Za-z0-9_-]{4,64}$", example = "shp_Q7mZ2kT9xWbL4nRc"),
         PostbackParams
     ),
-    responses(VerdictAnswers), security(("bearer" = []), ("signature" = []), ()))]
+    responses(VerdictAnswers, (status = 431,
+        description = "The URL and the headers together are over 32 KiB; a body has room for more. Sent without a body.")),
+    security(("bearer" = []), ("signature" = []), ()))]
 pub async fn send_shop_postback(
     State(flow): State<ConversionFlow>,
     Path(shop): Path<String>,
