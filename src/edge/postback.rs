@@ -123,7 +123,8 @@ pub async fn send_shop_postback_form(
 /// The JSON form for new integrations: unknown fields are refused by name, so that a misspelt one is noticed.
 #[utoipa::path(post, path = "/v1/conversions", operation_id = "create_conversion", tag = "postback",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = ConversionRequest, description = "The conversion.", content_type = "application/json"),
     responses(VerdictAnswers), security(("bearer" = []), ("signature" = [])))]
 pub async fn create_conversion(
@@ -147,7 +148,8 @@ pub async fn create_conversion(
 /// not touch the others. The answer is 200 whatever the verdicts are.
 #[utoipa::path(post, path = "/v1/conversions/batch", operation_id = "create_conversions", tag = "postback",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = BatchRequest, description = "The conversions.", content_type = "application/json"),
     responses(
         (status = 200, description = "A verdict for each line.", body = BatchAnswer),

@@ -125,7 +125,11 @@ impl ShopDraft {
             currencies,
             refusal: self.refusal,
             auth: self.auth,
-            ip_allow: self.ip_allow.iter().filter_map(|text| normal_range(text)).collect(),
+            ip_allow: self
+                .ip_allow
+                .iter()
+                .filter_map(|text| normal_range(text))
+                .collect(),
         }
     }
 }
@@ -135,7 +139,10 @@ impl ShopDraft {
 fn normal_range(text: &str) -> Option<String> {
     let range = IpNet::from_str(text).ok()?.trunc();
     let mapped = match range {
-        IpNet::V6(range) => range.addr().to_ipv4_mapped().zip(range.prefix_len().checked_sub(96)),
+        IpNet::V6(range) => range
+            .addr()
+            .to_ipv4_mapped()
+            .zip(range.prefix_len().checked_sub(96)),
         IpNet::V4(_) => None,
     };
     let plain = mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok());
