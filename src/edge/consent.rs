@@ -120,7 +120,8 @@ pub struct ConsentSignalAnswer {
 /// from one that is known. Where a visitor declined at the shop and there is no order, this is what the shop sends.
 #[utoipa::path(post, path = "/v1/consent-signals", operation_id = "send_consent_signal", tag = "consent",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = ConsentSignalRequest, description = "Whom it is about, and the signals.",
         content_type = "application/json"),
     responses(

@@ -104,7 +104,8 @@ pub struct ConversionView {
         ("id" = String, Path, description = "The conversion's id.", max_length = 36, pattern = "^cnv_[0-9a-f]{32}$",
             example = "cnv_019a0000000070008000000000000000"),
         ("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-            max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")
+            max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")
     ),
     request_body(content = CorrectionRequest, description = "What to change.", content_type = "application/json"),
     responses(
@@ -156,7 +157,8 @@ pub async fn change_conversion(
 /// The same, for shops that keep their own order id and not ours.
 #[utoipa::path(patch, path = "/v1/conversions", operation_id = "change_conversion_by_order", tag = "postback",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = OrderCorrectionRequest, description = "Which order, and what to change.",
         content_type = "application/json"),
     responses(

@@ -95,7 +95,7 @@ macro_rules! parameters {
             #[$attribute(max_length = 35, format = "date-time", nullable = false)]
             occurred_at: Option<String>,
             /// The shop's own word about consent: `granted`, `denied`, `1` or `0`.
-            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false, example = "granted")]
             consent: Option<String>,
             /// Whether the GDPR applies: `1` or `0`.
             #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
@@ -160,6 +160,8 @@ parameters!(
         dry_run: Option<bool>,
     },
     #[expect(dead_code, reason = "describes the body; its members are read as pairs")]
+    #[schema(example = json!({"token": "AQABq0J4c3RfbGlrZV9hX3Rva2VuX2J1dF9ub3Rfb25lX3RoYXRfb3BlbnNfYW55d2hlcmUtLS0tLS0tLS0tLQ",
+        "order_id": "A-1001", "amount": "49.90", "currency": "EUR", "consent": "granted"}))]
 );
 parameters!(
     /// A conversion. Unknown members are refused by name.
