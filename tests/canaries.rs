@@ -20,6 +20,8 @@ mod client;
 mod contract;
 #[path = "canaries/declined.rs"]
 mod declined;
+#[path = "canaries/kept.rs"]
+mod kept;
 #[path = "it/harness/ledger.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod ledger;
@@ -27,7 +29,7 @@ mod ledger;
 mod load;
 #[path = "canaries/needles.rs"]
 mod needles;
-#[path = "canaries/place.rs"]
+#[path = "binary/place.rs"]
 mod place;
 #[path = "canaries/tcf.rs"]
 mod tcf;
@@ -38,7 +40,8 @@ mod world;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use declined::{bad_requests, clicks, postbacks};
+use declined::{bad_requests, clicks, postbacks, token};
+use kept::{Holder, column, kept};
 use load::{ADDRESS, AMOUNT, AMOUNT_MINOR, NETWORK, PLACES};
 use needles::Watch;
 use place::{Place, Server};
@@ -87,28 +90,34 @@ async fn decline_everything(place: &Place, server: &Server, salt: &str) -> i64 {
     counted
 }
 
-fn metrics(bytes: Vec<u8>) -> BTreeMap<String, Vec<u8>> {
-    let text = String::from_utf8_lossy(&bytes);
+/// Logs everything and believes forwarded addresses, as behind a proxy on this machine.
+fn serve(place: &Place) -> Server {
+    place.serve(&["--log=trace", "--trusted-proxies=127.0.0.1/32"])
+}
+
+async fn metrics(server: &Server) -> BTreeMap<String, Vec<u8>> {
+    let answer = reqwest::get(&server.metrics).await.expect("an answer");
+    let text = answer.text().await.expect("a body");
     assert!(
         text.contains("einklang_clicks_total") && text.contains("einklang_postbacks_total"),
         "{text}"
     );
-    BTreeMap::from([("metrics".to_owned(), bytes)])
+    BTreeMap::from([("metrics".to_owned(), text.into_bytes())])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_refusal_is_kept() {
     let (place, watch) = (Place::new(), of_the_declined());
-    let server = place.serve();
+    let server = serve(&place);
     let mut counted = decline_everything(&place, &server, "first").await;
-    watch.assert_absent("while it runs", &metrics(server.metrics().await));
+    watch.assert_absent("while it runs", &metrics(&server).await);
     server.kill();
-    watch.assert_absent("after kill -9", &place.kept());
-    let server = place.serve();
+    watch.assert_absent("after kill -9", &kept(&place));
+    let server = serve(&place);
     counted += decline_everything(&place, &server, "second").await;
-    watch.assert_absent("while it runs again", &metrics(server.metrics().await));
+    watch.assert_absent("while it runs again", &metrics(&server).await);
     server.stop();
-    watch.assert_absent("after an orderly end", &place.kept());
+    watch.assert_absent("after an orderly end", &kept(&place));
     // All of it was really there, and is counted.
     let ledger = place.reader().await;
     assert_eq!(ledger.events("stat_untracked", "1 = 1").await, counted);
@@ -143,18 +152,18 @@ async fn nothing_of_a_refusal_is_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_accepted_is_nowhere_in_plain() {
     let place = Place::new();
-    let server = place.serve();
+    let server = serve(&place);
     let mut tokens = accepted::clicks(&server).await;
     let mut recorded = accepted::conversions(&server, &tokens, "first").await;
-    of_the_accepted(&tokens).assert_absent("while it runs", &metrics(server.metrics().await));
+    of_the_accepted(&tokens).assert_absent("while it runs", &metrics(&server).await);
     server.kill();
-    of_the_accepted(&tokens).assert_absent("after kill -9", &place.kept());
-    let server = place.serve();
+    of_the_accepted(&tokens).assert_absent("after kill -9", &kept(&place));
+    let server = serve(&place);
     let more = accepted::clicks(&server).await;
     recorded += accepted::conversions(&server, &more, "second").await;
     tokens.extend(more);
     server.stop();
-    of_the_accepted(&tokens).assert_absent("after an orderly end", &place.kept());
+    of_the_accepted(&tokens).assert_absent("after an orderly end", &kept(&place));
     let ledger = place.reader().await;
     assert_eq!(ledger.count("click", "LENGTH(payload) > 200").await, 6);
     assert_eq!(
@@ -181,12 +190,12 @@ const PERSONAL: [(&str, &str); 7] = [
 async fn of_the_erased(place: &Place) -> Watch {
     let mut watch = Watch::default();
     for (name, sql) in PERSONAL {
-        let values = place.bytes(sql).await;
+        let values = column(place, sql).await;
         assert!(!values.is_empty(), "{name}");
         for value in values {
             let mut there = Watch::default();
             there.add_bytes(&value);
-            let found: usize = there.search(&place.kept()).values().sum();
+            let found: usize = there.search(&kept(place)).values().sum();
             assert!(
                 found > 0,
                 "{name}: what is in the database is not found in its files"
@@ -203,21 +212,21 @@ async fn of_the_erased(place: &Place) -> Watch {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_person_is_nowhere() {
     let place = Place::new();
-    let server = place.serve();
+    let server = serve(&place);
     let tokens = accepted::clicks(&server).await;
     accepted::conversions(&server, &tokens, "first").await;
     let watch = of_the_erased(&place).await;
-    let bystander = server.token("Ab3xK9").await;
+    let bystander = token(&server, "Ab3xK9").await;
     accepted::withdrawals(&server, &tokens, "first").await;
-    watch.assert_absent("erased, while it runs", &place.kept());
+    watch.assert_absent("erased, while it runs", &kept(&place));
     server.kill();
-    watch.assert_absent("erased, after kill -9", &place.kept());
-    let server = place.serve();
+    watch.assert_absent("erased, after kill -9", &kept(&place));
+    let server = serve(&place);
     let order = [("token", bystander.as_str()), ("consent", "granted")];
     let shop = server.holder(world::SHOP);
     shop.postback(&order).await.is(200, "recorded", "accepted");
     server.stop();
-    watch.assert_absent("erased, after an orderly end", &place.kept());
+    watch.assert_absent("erased, after an orderly end", &kept(&place));
     let clicks = place.reader().await.count("click", "1 = 1").await;
     assert_eq!(clicks, 1, "somebody else's");
 }
@@ -227,13 +236,13 @@ async fn an_erased_person_is_nowhere() {
 async fn an_erasure_that_a_reader_held_up_is_made_up_for() {
     for killed in [false, true] {
         let place = Place::new();
-        let server = place.serve();
+        let server = serve(&place);
         let tokens = accepted::clicks(&server).await;
         accepted::conversions(&server, &tokens, "first").await;
         let watch = of_the_erased(&place).await;
-        let reader = place.hold_state().await;
+        let reader = Holder::hold(&place).await;
         accepted::withdrawals(&server, &tokens, "first").await;
-        let held: usize = watch.search(&place.kept()).values().sum();
+        let held: usize = watch.search(&kept(&place)).values().sum();
         assert!(
             held > 0,
             "the reader holds nothing, so that this test tests nothing"
@@ -241,19 +250,19 @@ async fn an_erasure_that_a_reader_held_up_is_made_up_for() {
         if killed {
             server.kill();
             reader.release().await;
-            let server = place.serve();
-            watch.assert_absent("held up, after kill -9 and a start", &place.kept());
+            let server = serve(&place);
+            watch.assert_absent("held up, after kill -9 and a start", &kept(&place));
             server.stop();
         } else {
             reader.release().await;
             let tidied_up = async {
-                while watch.search(&place.kept()).values().any(|found| *found > 0) {
-                    server.token("Ab3xK9").await;
+                while watch.search(&kept(&place)).values().any(|found| *found > 0) {
+                    token(&server, "Ab3xK9").await;
                 }
             };
             let tidied_up = tokio::time::timeout(PATIENCE, tidied_up).await;
             tidied_up.expect("nobody tidies up");
-            watch.assert_absent("held up, after the release", &place.kept());
+            watch.assert_absent("held up, after the release", &kept(&place));
             server.stop();
         }
     }

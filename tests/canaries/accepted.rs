@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::client::query;
+use crate::declined::token_of;
 use crate::load::{click_query, loaded, object, postback, postback_query};
-use crate::place::{Server, token_in};
+use crate::place::Server;
 use crate::tcf::of_today;
 use crate::world;
 
@@ -21,7 +22,7 @@ pub async fn clicks(server: &Server) -> Vec<String> {
         let answer = visitor
             .get(&format!("/c/Ab3xK9?{}&{signals}", click_query()))
             .await;
-        tokens.push(token_in(&answer).unwrap_or_else(|| panic!("{signals}: no token")));
+        tokens.push(token_of(&answer).unwrap_or_else(|| panic!("{signals}: no token")));
     }
     tokens
 }
