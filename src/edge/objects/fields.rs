@@ -16,7 +16,8 @@ use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::policy::{Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
-pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, given, set};
+pub use crate::edge::request::given;
+pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, set};
 
 /// The schema of a type, as a component under the type's own name.
 macro_rules! described {
