@@ -1,6 +1,7 @@
 //! Opening the database: SQLite by default, PostgreSQL by URL; the same code above either.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
@@ -10,6 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::sync::Mutex;
 
 use super::tx::{Batch, Reader, Tx};
 
@@ -22,9 +24,12 @@ pub enum StoreError {
     /// The same, on the hot path.
     #[error("the database failed")]
     Driver(#[from] sqlx::Error),
+    /// The same, on the ledger's own connection.
+    #[error("the database failed")]
+    Embedded(#[from] rusqlite::Error),
     /// The transaction's end is not known: it must not be tried again.
     #[error("the outcome of a commit is unknown")]
-    CommitUnknown(#[source] sqlx::Error),
+    CommitUnknown(#[source] Box<StoreError>),
     /// A row that does not read back as what it should be.
     #[error("a row of table {table} has an impossible {column}")]
     Inconsistent {
@@ -50,16 +55,27 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the database objected to a row, rather than being out of reach: its neighbours may then be tried alone.
     pub fn is_about_a_row(&self) -> bool {
-        matches!(self, StoreError::Driver(sqlx::Error::Database(error))
-            if !matches!(error.kind(), sqlx::error::ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22") || code == "40P01"))
+        match self {
+            StoreError::Driver(sqlx::Error::Database(error)) => {
+                let about_a_value = |code: &str| code.starts_with("22") || code == "40P01";
+                !matches!(error.kind(), sqlx::error::ErrorKind::Other)
+                    || error.code().is_some_and(|code| about_a_value(&code))
+            }
+            StoreError::Embedded(error) => {
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+            }
+            _ => false,
+        }
     }
 }
 
 /// The pools.
 #[derive(Clone)]
 pub(super) enum Pools {
-    /// One writing connection, several reading ones.
-    Sqlite { write: SqlitePool, read: SqlitePool },
+    /// One writing connection for management, several reading ones, and the ledger's own. Whoever writes, management or
+    /// ledger, holds the lock on the ledger's: they take turns in the order they came, and SQLite's busy waiting, which
+    /// knows no order, is left to other processes.
+    Sqlite { write: SqlitePool, read: SqlitePool, ledger: Arc<Mutex<rusqlite::Connection>> },
     /// One pool for everything.
     Postgres(PgPool),
 }
@@ -74,6 +90,23 @@ pub struct Store {
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Prepared statements that the ledger's connection keeps: more than it has.
+const LEDGER_STATEMENTS: usize = 128;
+
+/// The ledger's own connection, used without a thread in between: a batch is a dozen statements, and handing each to
+/// another thread and back costs more than running it (measured in `docs/performance.md`).
+fn open_ledger(options: &SqliteConnectOptions) -> Result<rusqlite::Connection, StoreError> {
+    use rusqlite::OpenFlags;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(options.get_filename(), flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // The same settings as on the other connections: WAL is the file's, these are the connection's.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.set_prepared_statement_cache_capacity(LEDGER_STATEMENTS);
+    Ok(connection)
+}
 
 impl Store {
     /// Opens the database at a URL (`sqlite:PATH` or `postgres://…`).
@@ -105,12 +138,13 @@ impl Store {
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.pragma("query_only", "ON"))
+            .connect_with(options.clone().pragma("query_only", "ON"))
             .await?;
+        let ledger = Arc::new(Mutex::new(open_ledger(&options)?));
         Ok(Self {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
-            pools: Pools::Sqlite { write, read },
+            pools: Pools::Sqlite { write, read, ledger },
         })
     }
 
@@ -146,7 +180,7 @@ impl Store {
 
     /// Begins a managing transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Tx::begin(&self.write, self.is_postgres()).await
+        Tx::begin(&self.write, &self.pools).await
     }
 
     /// Begins the transaction of a batch.
@@ -184,7 +218,7 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { write, read } => {
+            Pools::Sqlite { write, read, ledger: _ } => {
                 read.close().await;
                 write.close().await;
             }
