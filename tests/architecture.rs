@@ -52,9 +52,9 @@ const FOLDERS: [Folder; 9] = [
         prefix: "src/edge/",
         modules: Some("domain audit flow"),
         crates: Some(
-            "axum base64 chrono csv hex http http_body_util hyper hyper_util ipnet jsonwebtoken metrics \
-             percent_encoding serde serde_json thiserror tokio tokio_util tower tower_http tracing url utoipa \
-             utoipa_axum utoipa_swagger_ui uuid",
+            "axum base64 bytes chrono csv futures_util governor hex http http_body_util hyper hyper_util ipnet jsonwebtoken metrics \
+             percent_encoding serde serde_json serde_path_to_error serde_urlencoded thiserror tokio tokio_util tower tower_http tracing url utoipa \
+             utoipa_axum utoipa_swagger_ui uuid zeroize",
         ),
         pure: false,
     },

@@ -7,6 +7,7 @@ pub mod dialect;
 mod m20261124_000001_objects;
 mod m20261124_000002_ledger;
 
+pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
 

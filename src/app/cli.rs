@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -7,8 +9,10 @@ use clap_complete::Shell;
 
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
-use super::serve;
-use super::telemetry;
+use super::demo::{self, DemoOptions};
+use super::migrate::{self, Step};
+use super::system::SystemClock;
+use super::{apply, first_run, serve, telemetry};
 use crate::edge::openapi;
 
 /// Server-to-server conversion tracking that enforces consent.
@@ -17,6 +21,9 @@ use crate::edge::openapi;
 pub struct Cli {
     #[command(flatten)]
     options: Options,
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -25,6 +32,21 @@ pub struct Cli {
 enum Command {
     /// Serve clicks, postbacks and the API (the default).
     Serve,
+    /// Serve with a seeded tenant, weeks of traffic and a small shop beside it, in a data folder of its own [default: ./demo-data].
+    Demo {
+        #[command(flatten)]
+        demo: DemoOptions,
+    },
+    /// Create and change tenants and what they configure, as a TOML file says.
+    Apply {
+        /// The file; `-` is standard input.
+        file: PathBuf,
+    },
+    /// Look at the database's schema, or bring it up to date.
+    Migrate {
+        #[command(subcommand)]
+        step: Step,
+    },
     /// Measure durable clicks and postbacks per second beside a bare axum 302, on databases made for it.
     Bench(BenchOptions),
     /// One of the benchmark's servers.
@@ -52,35 +74,60 @@ pub fn run(cli: Cli) -> ExitCode {
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
-#[expect(clippy::print_stdout, reason = "what these commands print is their result")]
-fn dispatch(cli: Cli) -> Outcome {
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Openapi => print!("{}", openapi::text()),
+fn dispatch(
+    Cli {
+        options,
+        json,
+        command,
+    }: Cli,
+) -> Outcome {
+    match command.unwrap_or(Command::Serve) {
+        Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
         }
-        Command::Bench(options) => {
+        Command::Bench(bench) => {
             // Its result is the report; what the databases say while they are made is not.
-            let quiet = Some(cli.options.log.clone().unwrap_or_else(|| "warn".to_owned()));
-            let config = Config::load(Options { log: quiet, ..cli.options })?;
-            telemetry::log(&config.log, config.log_format);
-            runtime(&config)?.block_on(bench::run(config, options))?;
+            let log = options.log.clone().unwrap_or_else(|| "warn".to_owned());
+            let config = Config::load(Options { log: Some(log), ..options })?;
+            print(&start(&config)?.block_on(bench::run(config, bench, json))?)?;
         }
-        Command::BenchServe(options) => {
-            let config = Config::load(cli.options)?;
-            telemetry::log(&config.log, config.log_format);
-            runtime(&config)?.block_on(bench::serve_child(config, options.kind))?;
+        Command::BenchServe(bench) => {
+            let config = Config::load(options)?;
+            start(&config)?.block_on(bench::serve_child(config, bench.kind))?;
         }
         Command::Serve => {
-            let config = Config::load(cli.options)?;
-            telemetry::log(&config.log, config.log_format);
-            runtime(&config)?.block_on(serve::serve(config, async |_| Ok(())))?;
+            let config = Config::load(options)?;
+            let runtime = start(&config)?;
+            let shown = config.clone();
+            let prepare = async |app: &_, at| first_run::prepare(app, &shown, at, json).await;
+            runtime.block_on(serve::serve(config, prepare))?;
+        }
+        Command::Demo { demo } => {
+            let config = Config::load_with(options, "./demo-data")?;
+            start(&config)?.block_on(demo::run(config, demo, json))?;
+        }
+        Command::Apply { file } => {
+            let config = Config::load(options)?;
+            print(&start(&config)?.block_on(apply::apply(&config, &file, json))?)?;
+        }
+        Command::Migrate { step } => {
+            let config = Config::load(options)?;
+            print(&start(&config)?.block_on(migrate::migrate(&config, step, &SystemClock, json))?)?;
         }
     }
     Ok(())
 }
 
-fn runtime(config: &Config) -> std::io::Result<tokio::runtime::Runtime> {
+fn print(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Starts the log and the runtime.
+fn start(config: &Config) -> std::io::Result<tokio::runtime::Runtime> {
+    telemetry::log(&config.log, config.log_format);
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = config.workers {
         builder.worker_threads(workers.get());

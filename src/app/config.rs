@@ -10,6 +10,8 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::domain::campaign::valid_api_key;
+
 /// Options of the commands that open the database, as flags and environment variables.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Options {
@@ -20,13 +22,24 @@ pub struct Options {
     #[arg(long, env = "EINKLANG_LISTEN", value_name = "ADDRESS", global = true)]
     pub listen: Option<SocketAddr>,
     /// Where health and metrics are served [default: 127.0.0.1:9090].
-    #[arg(long, env = "EINKLANG_MANAGEMENT_LISTEN", value_name = "ADDRESS", global = true)]
+    #[arg(
+        long,
+        env = "EINKLANG_MANAGEMENT_LISTEN",
+        value_name = "ADDRESS",
+        global = true
+    )]
     pub management_listen: Option<SocketAddr>,
     /// Where the embedded database and the keys lie [default: ./data].
     #[arg(long, env = "EINKLANG_DATA_DIR", value_name = "FOLDER", global = true)]
     pub data_dir: Option<PathBuf>,
     /// `sqlite:PATH` or `postgres://…` [default: SQLite in the data folder].
-    #[arg(long, env = "EINKLANG_DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        env = "EINKLANG_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        global = true
+    )]
     pub database_url: Option<String>,
     /// The root key's file [default: root.key in the data folder].
     #[arg(long, env = "EINKLANG_ROOT_KEY_FILE", value_name = "FILE", global = true)]
@@ -41,10 +54,21 @@ pub struct Options {
     #[arg(long, env = "EINKLANG_PRODUCTION", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", global = true)]
     pub production: Option<bool>,
     /// Networks (CIDR) of proxies whose X-Forwarded-For counts; may be repeated [default: none].
-    #[arg(long, env = "EINKLANG_TRUSTED_PROXIES", value_name = "CIDR", value_delimiter = ',', global = true)]
+    #[arg(
+        long,
+        env = "EINKLANG_TRUSTED_PROXIES",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        global = true
+    )]
     pub trusted_proxies: Option<Vec<IpNet>>,
     /// Requests that one caller of the API may send in a minute [default: 60000].
-    #[arg(long, env = "EINKLANG_REQUESTS_PER_MINUTE", value_name = "COUNT", global = true)]
+    #[arg(
+        long,
+        env = "EINKLANG_REQUESTS_PER_MINUTE",
+        value_name = "COUNT",
+        global = true
+    )]
     pub requests_per_minute: Option<NonZeroU32>,
     /// Clicks and postbacks that may wait for the database [default: 8192].
     #[arg(long, env = "EINKLANG_QUEUE_CAPACITY", value_name = "COUNT", global = true)]
@@ -56,7 +80,14 @@ pub struct Options {
     #[arg(long, env = "EINKLANG_WORKERS", value_name = "COUNT", global = true)]
     pub workers: Option<NonZeroUsize>,
     /// The server operator's API key; left out, one is made and printed on the first run.
-    #[arg(long, env = "EINKLANG_OPERATOR_KEY", value_name = "KEY", hide_env_values = true, hide = true, global = true)]
+    #[arg(
+        long,
+        env = "EINKLANG_OPERATOR_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        hide = true,
+        global = true
+    )]
     pub operator_key: Option<String>,
 }
 
@@ -74,7 +105,7 @@ pub enum LogFormat {
 /// The same keys in a file.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct File {
+struct FileKeys {
     listen: Option<SocketAddr>,
     management_listen: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
@@ -133,6 +164,9 @@ pub enum ConfigError {
     /// The file is not what it should be.
     #[error("The configuration file {0} is wrong: {1}")]
     Wrong(PathBuf, #[source] Box<toml::de::Error>),
+    /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
+    #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
+    OperatorKey,
 }
 
 const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
@@ -141,21 +175,39 @@ const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
 impl Config {
     /// Puts flags, environment and file together.
     pub fn load(options: Options) -> Result<Self, ConfigError> {
-        let file = options.config.as_deref().map_or(Ok(File::default()), read)?;
+        Self::load_with(options, "./data")
+    }
+
+    /// The same with another default for the data folder: a demo must not land in the real one.
+    pub fn load_with(options: Options, default_data_dir: &str) -> Result<Self, ConfigError> {
+        let file = options.config.as_deref().map_or(Ok(FileKeys::default()), read)?;
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let data_dir = options.data_dir.or(file.data_dir).unwrap_or_else(|| PathBuf::from("./data"));
+        let data_dir = options
+            .data_dir
+            .or(file.data_dir)
+            .unwrap_or_else(|| PathBuf::from(default_data_dir));
+        let operator_key = options.operator_key.or(file.operator_key);
+        if !operator_key.as_deref().is_none_or(valid_api_key) {
+            return Err(ConfigError::OperatorKey);
+        }
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or(local(8080)),
-            management_listen: options.management_listen.or(file.management_listen).unwrap_or(local(9090)),
+            management_listen: options
+                .management_listen
+                .or(file.management_listen)
+                .unwrap_or(local(9090)),
             database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
             root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
             data_dir,
             log: options.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: options.log_format.or(file.log_format).unwrap_or_default(),
             production: options.production.or(file.production).unwrap_or(false),
-            trusted_proxies: options.trusted_proxies.or(file.trusted_proxies).unwrap_or_default(),
+            trusted_proxies: options
+                .trusted_proxies
+                .or(file.trusted_proxies)
+                .unwrap_or_default(),
             requests_per_minute: options
                 .requests_per_minute
                 .or(file.requests_per_minute)
@@ -168,13 +220,14 @@ impl Config {
                 .unwrap_or(NonZeroUsize::MIN),
             node: options.node.or(file.node).unwrap_or(0),
             workers: options.workers.or(file.workers),
-            operator_key: options.operator_key.or(file.operator_key),
+            operator_key,
         })
     }
 }
 
-fn read(path: &Path) -> Result<File, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
+fn read(path: &Path) -> Result<FileKeys, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable(path.to_owned(), error))?;
     toml::from_str(&text).map_err(|error| ConfigError::Wrong(path.to_owned(), Box::new(error)))
 }
 
@@ -192,10 +245,32 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("einklang.toml");
         std::fs::write(&path, "listen = \"127.0.0.1:1\"\nlog = \"warn\"\n").expect("written");
-        let options = Options { config: Some(path), log: Some("error".to_owned()), ..Options::default() };
+        let options = Options {
+            config: Some(path),
+            log: Some("error".to_owned()),
+            ..Options::default()
+        };
         let config = Config::load(options).expect("loads");
         assert_eq!((config.listen.port(), config.log.as_str()), (1, "error"));
         assert_eq!(config.management_listen.port(), 9090);
+    }
+
+    #[test]
+    fn a_short_operator_key_is_refused_without_being_repeated() {
+        let short = "k".repeat(23);
+        let options = Options {
+            operator_key: Some(short.clone()),
+            ..Options::default()
+        };
+        let Err(error @ ConfigError::OperatorKey) = Config::load(options) else {
+            panic!("an error")
+        };
+        assert!(!error.to_string().contains(&short));
+        let options = Options {
+            operator_key: Some(format!("{short}k")),
+            ..Options::default()
+        };
+        assert!(Config::load(options).is_ok());
     }
 
     #[test]
@@ -203,8 +278,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("einklang.toml");
         std::fs::write(&path, "log = \"warn\"\nlisten_on = \"127.0.0.1:1\"\n").expect("written");
-        let options = Options { config: Some(path), ..Options::default() };
-        let Err(ConfigError::Wrong(_, error)) = Config::load(options) else { panic!("an error") };
+        let options = Options {
+            config: Some(path),
+            ..Options::default()
+        };
+        let Err(ConfigError::Wrong(_, error)) = Config::load(options) else {
+            panic!("an error")
+        };
         assert!(error.to_string().contains("line 2"), "{error}");
     }
 }

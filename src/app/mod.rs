@@ -2,9 +2,14 @@
 //!
 //! The clock and the supply of random bytes are made here and nowhere else; everything below gets them as arguments.
 
+pub mod apply;
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod demo;
+pub mod first_run;
+pub mod migrate;
+pub mod production;
 pub mod root_key;
 pub mod serve;
 pub mod system;

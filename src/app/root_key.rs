@@ -90,11 +90,18 @@ pub async fn obtain(
             adopt(store, &key, clock, entropy).await?;
             Ok(key)
         }
-        (RootCheck::Other(wanted), Some(key)) => {
-            Err(RootKeyError::Other { path: path.to_owned(), found: key.fingerprint(), wanted })
-        }
-        (RootCheck::Other(name), None) => Err(RootKeyError::Missing { path: path.to_owned(), name }),
-        (RootCheck::Right, None) => Err(RootKeyError::Broken { path: path.to_owned() }),
+        (RootCheck::Other(wanted), Some(key)) => Err(RootKeyError::Other {
+            path: path.to_owned(),
+            found: key.fingerprint(),
+            wanted,
+        }),
+        (RootCheck::Other(name), None) => Err(RootKeyError::Missing {
+            path: path.to_owned(),
+            name,
+        }),
+        (RootCheck::Right, None) => Err(RootKeyError::Broken {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -116,7 +123,10 @@ async fn adopt(
 }
 
 fn read(path: &Path) -> Result<Option<Secret>, RootKeyError> {
-    let file = |source| RootKeyError::File { path: path.to_owned(), source };
+    let file = |source| RootKeyError::File {
+        path: path.to_owned(),
+        source,
+    };
     let text = match fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -124,20 +134,33 @@ fn read(path: &Path) -> Result<Option<Secret>, RootKeyError> {
     };
     let mode = fs::metadata(path).map_err(file)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        return Err(RootKeyError::Open { path: path.to_owned(), mode });
+        return Err(RootKeyError::Open {
+            path: path.to_owned(),
+            mode,
+        });
     }
-    let broken = || RootKeyError::Broken { path: path.to_owned() };
+    let broken = || RootKeyError::Broken {
+        path: path.to_owned(),
+    };
     let digits = text.trim_end().strip_prefix(HEAD).ok_or_else(broken)?;
     let bytes = Zeroizing::new(hex::decode(digits).map_err(|_| broken())?);
     Secret::from_slice(&bytes).map(Some).map_err(|_| broken())
 }
 
 fn make(path: &Path, entropy: &dyn Entropy) -> Result<Secret, RootKeyError> {
-    let file = |source| RootKeyError::File { path: path.to_owned(), source };
+    let file = |source| RootKeyError::File {
+        path: path.to_owned(),
+        source,
+    };
     let mut bytes = Zeroizing::new([0_u8; 32]);
     entropy.fill(&mut *bytes);
     let text = Zeroizing::new(format!("{HEAD}{}\n", hex::encode(*bytes)));
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(file)?;
+    let mut new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path)
+        .map_err(file)?;
     new.write_all(text.as_bytes()).map_err(file)?;
     new.sync_all().map_err(file)?;
     Ok(Secret::new(*bytes))

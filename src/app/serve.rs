@@ -1,5 +1,6 @@
 //! `einklang serve`: listeners, timers, signals, and an orderly end.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
+use super::first_run::PrepareError;
+use super::production::{self, Unsafe};
 use super::system::{SystemClock, SystemEntropy};
-use super::wire::{self, App, StartError};
 use super::telemetry;
+use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
-const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
 /// Why the server does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -26,26 +29,75 @@ pub enum ServeError {
     Start(#[from] StartError),
     /// An address cannot be listened on.
     #[error("Cannot listen on {0}: {1}")]
-    Listen(std::net::SocketAddr, #[source] std::io::Error),
+    Listen(SocketAddr, #[source] std::io::Error),
     /// Signals cannot be received.
     #[error("Signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
+    /// An unsafe default that production does not take.
+    #[error(transparent)]
+    Unsafe(#[from] Unsafe),
+    /// What is done before the first request.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
 }
 
-/// Serves until SIGINT or SIGTERM. `ready` runs once both listeners are open.
-pub async fn serve(config: Config, ready: impl AsyncFnOnce(&App) -> Result<(), StartError>) -> Result<(), ServeError> {
+/// Where it listens: a port that was given as 0 has its number here.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// Clicks, postbacks and the API.
+    pub public: SocketAddr,
+    /// Health and metrics.
+    pub management: SocketAddr,
+}
+
+impl Addresses {
+    /// The server as a client on this machine names it.
+    pub fn base_url(self) -> String {
+        format!("http://{}", reachable(self.public))
+    }
+}
+
+/// An address that a client on this machine can connect to: "every address" is not one.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// Serves until SIGINT or SIGTERM. `prepare` runs once both listeners are open, before the first request is taken.
+pub async fn serve(
+    config: Config,
+    prepare: impl AsyncFnOnce(&App, Addresses) -> Result<(), PrepareError>,
+) -> Result<(), ServeError> {
+    production::check_config(&config)?;
     let handle = telemetry::metrics();
     let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
-    let public = bind(config.listen).await?;
-    let management = bind(config.management_listen).await?;
+    production::check_tenants(&config, &app.live.routing())?;
+    let (public, public_address) = bind(config.listen).await?;
+    let (management, management_address) = bind(config.management_listen).await?;
     let render: crate::edge::health::Render = Arc::new(move || handle.render());
     let management_router = app.management(render);
     let stop = CancellationToken::new();
-    ready(&app).await?;
+    let at = Addresses {
+        public: public_address,
+        management: management_address,
+    };
+    prepare(&app, at).await?;
     watch_signals(stop.clone())?;
-    let limits = Limits { proxies: config.trusted_proxies.clone(), ..Limits::default() };
+    let limits = Limits {
+        proxies: config.trusted_proxies.clone(),
+        ..Limits::default()
+    };
     let timers = tokio::spawn(timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone()));
-    let inside = tokio::spawn(listen(management, management_router, Limits::default(), stop.clone()));
+    let inside = tokio::spawn(listen(
+        management,
+        management_router,
+        Limits::default(),
+        stop.clone(),
+    ));
     listen(public, app.router.clone(), limits, stop.clone()).await;
     stop.cancel();
     // Both end by the same token; what they held of the flows is gone before the writer is waited for.
@@ -56,8 +108,12 @@ pub async fn serve(config: Config, ready: impl AsyncFnOnce(&App) -> Result<(), S
     Ok(())
 }
 
-async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| ServeError::Listen(address, error))
+/// Opens a listener, and says where: port 0 lets the system choose.
+pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let refused = |error| ServeError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let at = listener.local_addr().map_err(refused)?;
+    Ok((listener, at))
 }
 
 async fn listen(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {

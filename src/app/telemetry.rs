@@ -13,7 +13,9 @@ pub fn log(filter: &str, format: LogFormat) {
     let parsed = EnvFilter::try_new(filter);
     let wrong = parsed.is_err();
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Pretty => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -17,6 +17,8 @@ use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
+use crate::flow::objects::ObjectsFlow;
+use crate::flow::report::ReportFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
 
@@ -55,7 +57,11 @@ pub struct App {
 }
 
 /// Opens the database, brings it up to date, and obtains the root key.
-pub async fn open(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<(Store, Arc<Live>), StartError> {
+pub async fn open(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Store, Arc<Live>), StartError> {
     make_folder(&config.data_dir)?;
     let store = Store::connect(&config.database_url).await?;
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
@@ -65,14 +71,21 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entro
     Ok((store, live))
 }
 
-fn make_folder(folder: &Path) -> Result<(), StartError> {
+pub(super) fn make_folder(folder: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder);
     made.map_err(|error| StartError::Folder(folder.to_owned(), error))
 }
 
 /// Builds everything that serves.
-pub async fn build(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<App, StartError> {
+pub async fn build(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<App, StartError> {
     let (store, live) = open(config, clock, entropy).await?;
     let capacity = config.queue_capacity.get();
     let (ledger, run) = Ledger::open(Arc::clone(&live), capacity, i64::from(config.node));
@@ -83,17 +96,31 @@ pub async fn build(config: &Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entr
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        report: ReportFlow::new(Arc::clone(&live)),
         health: health.clone(),
+        objects: ObjectsFlow::new(Arc::clone(&live)),
     };
-    let settings =
-        Settings { requests_per_minute: config.requests_per_minute, proxies: config.trusted_proxies.clone() };
+    let settings = Settings {
+        requests_per_minute: config.requests_per_minute,
+        proxies: config.trusted_proxies.clone(),
+    };
     let (router, gate) = router(flows, settings);
-    Ok(App { live, router, health, gate, store, writer })
+    Ok(App {
+        live,
+        router,
+        health,
+        gate,
+        store,
+        writer,
+    })
 }
 
 /// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit.
 fn start_writer(run: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Thread)?;
     std::thread::Builder::new()
         .name("ledger".to_owned())
         .spawn(move || runtime.block_on(run))
@@ -109,7 +136,14 @@ impl App {
     /// Lets go of every handle, waits until whatever was queued is written, and closes the database. To be called when
     /// nothing serves any more.
     pub async fn stop(self) {
-        let Self { live, router, health, gate, store, writer } = self;
+        let Self {
+            live,
+            router,
+            health,
+            gate,
+            store,
+            writer,
+        } = self;
         drop((router, health, gate, live));
         let joined = tokio::task::spawn_blocking(move || writer.join()).await;
         if !matches!(joined, Ok(Ok(()))) {

@@ -247,6 +247,11 @@ pub fn valid_api_key(text: &str) -> bool {
     (24..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The IANA names of all time zones.
+pub fn time_zones() -> impl Iterator<Item = &'static str> {
+    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
+}
+
 /// Whether a name is an IANA time zone.
 pub fn valid_time_zone(text: &str) -> bool {
     text.parse::<chrono_tz::Tz>().is_ok()

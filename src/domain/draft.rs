@@ -19,7 +19,7 @@ use super::campaign::{
 };
 use super::event::Change;
 use super::landing::Template;
-use super::policy::Policy;
+use super::policy::{Policy, Purpose};
 
 /// Why a draft is refused: the field and what is wrong with it, never its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,12 +129,14 @@ impl TenantDraft {
         if let Some(controller) = &self.controller {
             check_controller(controller)?;
         }
-        self.policy.check().map_err(|field| {
-            let words = match field {
-                "require" => "must hold access and measure: tracking is nothing without them",
-                _ => "must be 1 or more",
-            };
-            Fault::Form(field, words)
+        let once_each = self.policy.require.len() <= Purpose::ALL.len();
+        require(once_each, "require", "must be at most 3 purposes")?;
+        self.policy.check().map_err(|field| match field {
+            "require" => Fault::Clash(
+                field,
+                "must hold access and measure: tracking is nothing without them",
+            ),
+            _ => Fault::Form(field, "must be 1 or more"),
         })
     }
 

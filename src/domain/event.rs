@@ -46,12 +46,12 @@ impl Actor {
 pub struct Change {
     /// The field's name.
     pub field: &'static str,
-    /// Its value before; absent on creation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub old: Option<String>,
     /// Its value after; absent where it is secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new: Option<String>,
+    /// Its value before; absent on creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
 }
 
 /// One fact for the audit log. The fields stand in the order of their names: that is the canonical order of the

@@ -12,17 +12,13 @@
 //! associated data, so that a ciphertext that was moved does not open and no key is ever tried out. Times, nonces and
 //! salts are arguments.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
-use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
-
-use super::ids::ClickId;
 
 /// Bytes of a nonce: 96 random bits (NIST SP 800-38D).
 pub const NONCE_BYTES: usize = 12;
@@ -211,188 +207,9 @@ pub fn epoch_of(at_s: i64) -> u16 {
     u16::try_from(months).unwrap_or(0)
 }
 
-/// One tenant's keys, unwrapped.
-#[derive(Clone)]
-pub struct KeyRing {
-    tenant: i64,
-    tokens: BTreeMap<u16, Secret>,
-    index: Secret,
-    suppression: Secret,
-    secrets: Secret,
-    epochs: BTreeMap<u16, Secret>,
-}
-
-impl fmt::Debug for KeyRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyRing")
-            .field("tenant", &self.tenant)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a wrapped key is for. The words stand in rows and in associated data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum KeyPurpose {
-    /// Wraps the others; itself wrapped by the root key.
-    Tenant,
-    /// Seals tracking tokens.
-    Token,
-    /// Look-ups.
-    Index,
-    /// Suppression entries.
-    Suppression,
-    /// HMAC secrets of shops.
-    Secrets,
-    /// Derives click keys of one month.
-    Epoch,
-}
-
-impl KeyPurpose {
-    /// The purposes that a tenant key wraps once, from the beginning.
-    pub const STANDING: [KeyPurpose; 4] = [
-        KeyPurpose::Token,
-        KeyPurpose::Index,
-        KeyPurpose::Suppression,
-        KeyPurpose::Secrets,
-    ];
-
-    /// The word in rows and associated data.
-    pub fn code(self) -> &'static str {
-        match self {
-            KeyPurpose::Tenant => "tenant",
-            KeyPurpose::Token => "token",
-            KeyPurpose::Index => "index",
-            KeyPurpose::Suppression => "suppression",
-            KeyPurpose::Secrets => "secrets",
-            KeyPurpose::Epoch => "epoch",
-        }
-    }
-
-    /// The place of a wrapped key.
-    pub fn place(self, tenant: i64, number: u32) -> Place<'static> {
-        Place {
-            tenant,
-            table: "wrapped_key",
-            column: self.code(),
-            row: &[],
-            key_version: number,
-        }
-    }
-}
-
-impl KeyRing {
-    /// Puts a ring together from unwrapped keys; every standing purpose must be there.
-    pub fn assemble(tenant: i64, keys: Vec<(KeyPurpose, u32, Secret)>) -> Result<Self, KeyError> {
-        let mut tokens = BTreeMap::new();
-        let mut epochs = BTreeMap::new();
-        let mut standing: BTreeMap<KeyPurpose, Secret> = BTreeMap::new();
-        for (purpose, number, secret) in keys {
-            let short = u16::try_from(number).map_err(|_| KeyError::Missing)?;
-            match purpose {
-                KeyPurpose::Token => drop(tokens.insert(short, secret)),
-                KeyPurpose::Epoch => drop(epochs.insert(short, secret)),
-                KeyPurpose::Tenant => {}
-                _ => drop(standing.insert(purpose, secret)),
-            }
-        }
-        let mut take = |purpose| standing.remove(&purpose).ok_or(KeyError::Missing);
-        if tokens.is_empty() {
-            return Err(KeyError::Missing);
-        }
-        Ok(Self {
-            tenant,
-            tokens,
-            index: take(KeyPurpose::Index)?,
-            suppression: take(KeyPurpose::Suppression)?,
-            secrets: take(KeyPurpose::Secrets)?,
-            epochs,
-        })
-    }
-
-    /// The tenant whose keys these are.
-    pub fn tenant(&self) -> i64 {
-        self.tenant
-    }
-
-    /// The newest token key: the one that seals.
-    pub fn sealing_token_key(&self) -> Option<(u16, &Secret)> {
-        self.tokens.last_key_value().map(|(id, key)| (*id, key))
-    }
-
-    /// The token key with this id.
-    pub fn token_key(&self, id: u16) -> Option<&Secret> {
-        self.tokens.get(&id)
-    }
-
-    /// Whether the key of an epoch is loaded.
-    pub fn has_epoch(&self, epoch: u16) -> bool {
-        self.epochs.contains_key(&epoch)
-    }
-
-    /// The key for HMAC secrets of shops.
-    pub fn secrets_key(&self) -> &Secret {
-        &self.secrets
-    }
-
-    /// Derives what hangs on a click's salt.
-    pub fn click(&self, epoch: u16, salt: &[u8; SALT_BYTES]) -> Result<ClickSecrets, KeyError> {
-        let epoch_key = self.epochs.get(&epoch).ok_or(KeyError::Missing)?;
-        let derive = Hkdf::<Sha256>::new(Some(salt), epoch_key.expose());
-        let mut both = Zeroizing::new([0_u8; 64]);
-        derive
-            .expand(b"einklang click 1", &mut *both)
-            .map_err(|_| KeyError::Length)?;
-        Ok(ClickSecrets {
-            key: Secret::from_slice(&both[..32])?,
-            subject: Secret::from_slice(&both[32..])?,
-        })
-    }
-
-    /// The look-up key of an order.
-    pub fn order_hash(&self, order_id: &str) -> [u8; 16] {
-        self.index.index("order", &[order_id.as_bytes()])
-    }
-
-    /// The look-up key that stands in for an order where the shop names none: one conversion per click and goal.
-    pub fn click_order_hash(&self, click: &ClickId) -> [u8; 16] {
-        self.index.index("click", &[&click.0])
-    }
-
-    /// The look-up key of a shop's customer reference.
-    pub fn customer_hash(&self, shop: i64, reference: &str) -> [u8; 16] {
-        self.index
-            .index("customer", &[&shop.to_be_bytes(), reference.as_bytes()])
-    }
-
-    /// The keyed digest of a conversion's content, to tell a repetition from a contradiction.
-    pub fn content_hash(&self, content: &[u8]) -> [u8; 16] {
-        self.index.index("content", &[content])
-    }
-
-    /// The suppression entry of a click.
-    pub fn suppressed_click(&self, click: &ClickId) -> [u8; 32] {
-        self.suppression.hash("click", &[&click.0])
-    }
-
-    /// The suppression entry of an order: the same order stays out with any token.
-    pub fn suppressed_order(&self, shop: i64, goal: i64, order_hash: &[u8]) -> [u8; 32] {
-        self.suppression
-            .hash("order", &[&shop.to_be_bytes(), &goal.to_be_bytes(), order_hash])
-    }
-}
-
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn ring(tenant: i64, byte: u8) -> KeyRing {
-        let mut keys: Vec<_> = KeyPurpose::STANDING
-            .into_iter()
-            .map(|purpose| (purpose, 1, Secret::new([byte; 32])))
-            .collect();
-        keys.push((KeyPurpose::Epoch, 682, Secret::new([byte; 32])));
-        KeyRing::assemble(tenant, keys).expect("complete")
-    }
 
     #[test]
     fn a_ciphertext_opens_only_where_it_was_made() {
@@ -429,15 +246,6 @@ pub(crate) mod tests {
         for cut in 0..sealed.len() {
             assert!(key.open(&place, &sealed[..cut]).is_err());
         }
-    }
-
-    #[test]
-    fn another_salt_or_epoch_gives_other_keys() {
-        let ring = ring(7, 1);
-        let one = ring.click(682, &[1; 16]).expect("epoch").key.fingerprint();
-        let other = ring.click(682, &[2; 16]).expect("epoch").key.fingerprint();
-        assert_ne!(one, other);
-        assert!(matches!(ring.click(683, &[1; 16]), Err(KeyError::Missing)));
     }
 
     #[test]

@@ -35,6 +35,12 @@ impl Currency {
         })
     }
 
+    /// Every currency that has a minor unit.
+    pub fn all() -> impl Iterator<Item = Self> {
+        use iso_currency::IntoEnumIterator;
+        iso_currency::Currency::iter().filter_map(|iso| Self::parse(iso.code()).ok())
+    }
+
     /// The three letters.
     pub fn code(self) -> &'static str {
         self.iso.code()

@@ -64,7 +64,9 @@ impl Status {
 
     /// The status with this word.
     pub fn from_code(code: &str) -> Option<Status> {
-        [Status::Pending, Status::Confirmed, Status::Cancelled].into_iter().find(|status| status.code() == code)
+        [Status::Pending, Status::Confirmed, Status::Cancelled]
+            .into_iter()
+            .find(|status| status.code() == code)
     }
 }
 
@@ -161,12 +163,17 @@ where
             form.signals.note(name, value);
             continue;
         }
-        let Some(known) = canonical(name, aliases) else { continue };
+        let Some(known) = canonical(name, aliases) else {
+            continue;
+        };
         let place = NAMES.iter().position(|other| *other == known).unwrap_or(0);
         if let Some(before) = seen.get_mut(place)
             && std::mem::replace(before, true)
         {
-            return Err(BadParameter { name: known, why: "was sent more than once" });
+            return Err(BadParameter {
+                name: known,
+                why: "was sent more than once",
+            });
         }
         if !value.is_empty() {
             take(&mut form, known, value, now_ms)?;
@@ -175,7 +182,12 @@ where
     Ok(form)
 }
 
-fn take<'a>(form: &mut Form<'a>, name: &'static str, value: &'a str, now_ms: i64) -> Result<(), BadParameter> {
+fn take<'a>(
+    form: &mut Form<'a>,
+    name: &'static str,
+    value: &'a str,
+    now_ms: i64,
+) -> Result<(), BadParameter> {
     let bad = |why| Err(BadParameter { name, why });
     let limit = match name {
         "token" => MAX_TOKEN_CHARS,
@@ -207,7 +219,9 @@ fn take<'a>(form: &mut Form<'a>, name: &'static str, value: &'a str, now_ms: i64
         "test" => form.test = flag(name, value)?,
         "dry_run" => form.dry_run = flag(name, value)?,
         _ => {
-            let place = name.strip_prefix("adv").and_then(|digit| digit.parse::<usize>().ok());
+            let place = name
+                .strip_prefix("adv")
+                .and_then(|digit| digit.parse::<usize>().ok());
             if let Some(slot) = place.and_then(|place| form.adv.get_mut(place.wrapping_sub(1))) {
                 *slot = Some(value);
             }
@@ -220,20 +234,31 @@ fn flag(name: &'static str, value: &str) -> Result<bool, BadParameter> {
     match value {
         "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
-        _ => Err(BadParameter { name, why: "is neither 1 nor 0" }),
+        _ => Err(BadParameter {
+            name,
+            why: "is neither 1 nor 0",
+        }),
     }
 }
 
 /// A time in RFC 3339, not ahead of our clock by more than the tolerance and not before 2000.
 pub fn moment(name: &'static str, value: &str, now_ms: i64) -> Result<i64, BadParameter> {
-    let parsed = chrono::DateTime::parse_from_rfc3339(value)
-        .map_err(|_| BadParameter { name, why: "is not a time in RFC 3339" })?;
+    let parsed = chrono::DateTime::parse_from_rfc3339(value).map_err(|_| BadParameter {
+        name,
+        why: "is not a time in RFC 3339",
+    })?;
     let at_ms = parsed.timestamp_millis();
     if at_ms > now_ms.saturating_add(CLOCK_TOLERANCE_SECONDS * 1_000) {
-        return Err(BadParameter { name, why: "lies in the future" });
+        return Err(BadParameter {
+            name,
+            why: "lies in the future",
+        });
     }
     if at_ms < 946_684_800_000 {
-        return Err(BadParameter { name, why: "lies before the year 2000" });
+        return Err(BadParameter {
+            name,
+            why: "lies before the year 2000",
+        });
     }
     Ok(at_ms)
 }
@@ -252,7 +277,8 @@ pub fn check_items(items: &[Item]) -> Result<(), &'static str> {
     for item in items {
         let texts = [Some(&item.sku), item.quantity.as_ref(), item.price.as_ref()];
         for text in texts.into_iter().flatten() {
-            if text.is_empty() || text.chars().count() > MAX_VALUE_CHARS || text.chars().any(char::is_control) {
+            if text.is_empty() || text.chars().count() > MAX_VALUE_CHARS || text.chars().any(char::is_control)
+            {
                 return Err("has an item with an empty, overlong or unprintable value");
             }
         }
@@ -284,7 +310,9 @@ impl Details {
     /// The details of a form.
     pub fn of(form: &Form<'_>) -> Self {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let adv = (1_u8..).zip(form.adv).filter_map(|(place, text)| text.map(|text| (place, text.to_owned())));
+        let adv = (1_u8..)
+            .zip(form.adv)
+            .filter_map(|(place, text)| text.map(|text| (place, text.to_owned())));
         Self {
             order_id: own(form.order_id),
             coupon: own(form.coupon),
@@ -302,13 +330,18 @@ mod tests {
     const NOW_MS: i64 = 1_795_000_000_000;
 
     fn fails(pairs: &[(&'static str, &'static str)]) -> Option<&'static str> {
-        read(pairs.iter().copied(), true, NOW_MS).err().map(|bad| bad.name)
+        read(pairs.iter().copied(), true, NOW_MS)
+            .err()
+            .map(|bad| bad.name)
     }
 
     #[test]
     fn aliases_are_the_same_parameter() {
         let form = read([("clickid", "t"), ("txid", "o"), ("payout", "1")], true, NOW_MS).expect("read");
-        assert_eq!((form.token, form.order_id, form.amount), (Some("t"), Some("o"), Some("1")));
+        assert_eq!(
+            (form.token, form.order_id, form.amount),
+            (Some("t"), Some("o"), Some("1"))
+        );
         assert_eq!(fails(&[("token", "a"), ("cid", "b")]), Some("token"));
         let strict = read([("clickid", "t")], false, NOW_MS).expect("ignored");
         assert_eq!(strict.token, None);
@@ -330,15 +363,25 @@ mod tests {
             assert_eq!(fails(&pairs), Some(name));
         }
         let long = "x".repeat(MAX_VALUE_CHARS + 1);
-        assert_eq!(read([("order_id", long.as_str())], true, NOW_MS).err().map(|bad| bad.name), Some("order_id"));
+        assert_eq!(
+            read([("order_id", long.as_str())], true, NOW_MS)
+                .err()
+                .map(|bad| bad.name),
+            Some("order_id")
+        );
     }
 
     #[test]
     fn an_empty_value_is_absent_except_as_a_signal() {
         let form = read([("token", ""), ("consent", "")], true, NOW_MS).expect("read");
         assert_eq!(form.token, None);
-        let assessed = form.signals.assess(super::super::signal::Collector::Shop, None, 0);
+        let assessed = form
+            .signals
+            .assess(super::super::signal::Collector::Shop, None, 0);
         let policy = super::super::policy::Policy::default();
-        assert_eq!(assessed.state(&policy), super::super::consent::ConsentState::Malformed);
+        assert_eq!(
+            assessed.state(&policy),
+            super::super::consent::ConsentState::Malformed
+        );
     }
 }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::access::Principal;
 use super::campaign::{ShopAuth, Tenant};
-use super::keys::KeyRing;
+use super::keyring::KeyRing;
 use super::landing::Template;
 use super::money::Currency;
 use super::policy::PolicyVersion;

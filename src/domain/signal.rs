@@ -4,6 +4,8 @@
 //! 2.6). A signal that this version does not decode yet counts as present and unusable: it can only keep a request from
 //! being granted.
 
+use serde::Serialize;
+
 use super::consent::{Answer, Assessment, SignalKind};
 use super::policy::MAX_CONSENT_AGE_SECONDS;
 use super::tcf::{self, Basis};
@@ -31,6 +33,23 @@ pub struct Signals<'a> {
     pub sec_gpc: bool,
 }
 
+/// What a TC string proves beside its answers: which banner, which vendor list, when. Kept, sealed, with what it
+/// authorised; the string itself is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TcfEvidence {
+    cmp_id: u16,
+    cmp_version: u16,
+    consent_screen: u8,
+    consent_language: String,
+    vendor_list_version: u16,
+    policy_version: u8,
+    last_updated_s: i64,
+    purposes_consent: Vec<u8>,
+    vendor_consent: Option<bool>,
+    vendor_disclosed: Option<bool>,
+    publisher_cc: String,
+}
+
 /// Who sent the signals, and what their own word is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collector {
@@ -46,7 +65,10 @@ pub enum Collector {
 impl<'a> Signals<'a> {
     /// The family of a request with or without a `Sec-GPC: 1` header.
     pub fn with_header(sec_gpc: bool) -> Self {
-        Self { sec_gpc, ..Self::default() }
+        Self {
+            sec_gpc,
+            ..Self::default()
+        }
     }
 
     /// Notes a parameter; returns whether its name belongs to the family.
@@ -72,6 +94,24 @@ impl<'a> Signals<'a> {
             Occurrence::Once(value) => Some(value),
             _ => None,
         }
+    }
+
+    /// What to keep of a TC string that authorised something.
+    pub fn evidence(&self, vendor: Option<u16>) -> Option<TcfEvidence> {
+        let string = tcf::decode(self.value(SignalKind::Tcf)?).ok()?;
+        Some(TcfEvidence {
+            cmp_id: string.cmp_id(),
+            cmp_version: string.cmp_version(),
+            consent_screen: string.consent_screen(),
+            consent_language: string.consent_language(),
+            vendor_list_version: string.vendor_list_version(),
+            policy_version: string.policy_version(),
+            last_updated_s: string.last_updated_s(),
+            purposes_consent: string.purposes_consent().iter().collect(),
+            vendor_consent: vendor.map(|vendor| string.vendor_consent(vendor)),
+            vendor_disclosed: vendor.and_then(|vendor| string.disclosed(vendor)),
+            publisher_cc: string.publisher_cc(),
+        })
     }
 
     /// Reads everything for a tenant with this vendor id, at this time.
@@ -151,7 +191,7 @@ fn read_one(
         SignalKind::AdditionalConsent | SignalKind::GppSid => into.add_all(kind, Answer::Unknown),
         // Not decoded yet. They may hold a refusal, so nothing is granted beside them.
         SignalKind::Gpp | SignalKind::UsPrivacy | SignalKind::Gcs | SignalKind::Gcd => {
-            into.add_unusable(kind)
+            into.add_unusable(kind);
         }
     }
 }

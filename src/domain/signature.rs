@@ -43,14 +43,19 @@ pub fn verify<S: AsRef<[u8]>>(signed: &Signed<'_>, secrets: &[S], now_s: i64) ->
 
 fn in_window(text: &str, now_s: i64) -> bool {
     let plain = !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain && text.parse::<i64>().is_ok_and(|at_s| (now_s - at_s).abs() <= WINDOW_SECONDS)
+    plain
+        && text
+            .parse::<i64>()
+            .is_ok_and(|at_s| (now_s - at_s).abs() <= WINDOW_SECONDS)
 }
 
 /// The signature covers the body only, so what it is to authorise must stand there and not in the query.
 fn verify_webhook<S: AsRef<[u8]>>(signed: &Signed<'_>, secrets: &[S], now_s: i64) -> bool {
-    let (Some(id), Some(timestamp), Some(signatures)) =
-        (signed.webhook_id, signed.webhook_timestamp, signed.webhook_signature)
-    else {
+    let (Some(id), Some(timestamp), Some(signatures)) = (
+        signed.webhook_id,
+        signed.webhook_timestamp,
+        signed.webhook_signature,
+    ) else {
         return false;
     };
     if !signed.query.is_empty() || !in_window(timestamp, now_s) {
@@ -59,10 +64,14 @@ fn verify_webhook<S: AsRef<[u8]>>(signed: &Signed<'_>, secrets: &[S], now_s: i64
     let mut good = false;
     for secret in secrets {
         let key = webhook_key(secret.as_ref());
-        let expected =
-            hmac_sha256(&key, &[id.as_bytes(), b".", timestamp.as_bytes(), b".", signed.body]);
+        let expected = hmac_sha256(
+            &key,
+            &[id.as_bytes(), b".", timestamp.as_bytes(), b".", signed.body],
+        );
         for signature in signatures.split(' ').take(8) {
-            let given = signature.strip_prefix("v1,").and_then(|text| STANDARD.decode(text).ok());
+            let given = signature
+                .strip_prefix("v1,")
+                .and_then(|text| STANDARD.decode(text).ok());
             good |= given.is_some_and(|given| bool::from(given.ct_eq(&expected[..])));
         }
     }
@@ -72,21 +81,34 @@ fn verify_webhook<S: AsRef<[u8]>>(signed: &Signed<'_>, secrets: &[S], now_s: i64
 /// The key of a secret in Standard Webhooks form (`whsec_` and base64), or the secret's own bytes.
 fn webhook_key(secret: &[u8]) -> Vec<u8> {
     let encoded = secret.strip_prefix(b"whsec_");
-    encoded.and_then(|text| STANDARD.decode(text).ok()).unwrap_or_else(|| secret.to_vec())
+    encoded
+        .and_then(|text| STANDARD.decode(text).ok())
+        .unwrap_or_else(|| secret.to_vec())
 }
 
 fn verify_url<S: AsRef<[u8]>>(signed: &Signed<'_>, secrets: &[S], now_s: i64) -> bool {
     let value = |name: &str| {
-        let mut found = signed.query.split('&').filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let mut found = signed
+            .query
+            .split('&')
+            .filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         let first = found.next();
         if found.next().is_some() { None } else { first }
     };
-    let (Some(timestamp), Some(given)) = (value("ts"), value("sig")) else { return false };
+    let (Some(timestamp), Some(given)) = (value("ts"), value("sig")) else {
+        return false;
+    };
     if !in_window(timestamp, now_s) {
         return false;
     }
-    let Ok(given) = hex::decode(given) else { return false };
-    let query: Vec<&str> = signed.query.split('&').filter(|pair| !pair.starts_with("sig=")).collect();
+    let Ok(given) = hex::decode(given) else {
+        return false;
+    };
+    let query: Vec<&str> = signed
+        .query
+        .split('&')
+        .filter(|pair| !pair.starts_with("sig="))
+        .collect();
     let body = hex::encode(sha256(signed.body));
     let text = [signed.method, signed.path, &query.join("&"), &body].join("\n");
     let mut good = false;
@@ -105,7 +127,10 @@ mod tests {
 
     fn url_signed(query: &str, body: &[u8], secret: &[u8]) -> String {
         let text = format!("GET\n/postback/shp_1\n{query}\n{}", hex::encode(sha256(body)));
-        format!("{query}&sig={}", hex::encode(hmac_sha256(secret, &[text.as_bytes()])))
+        format!(
+            "{query}&sig={}",
+            hex::encode(hmac_sha256(secret, &[text.as_bytes()]))
+        )
     }
 
     fn get<'a>(query: &'a str, body: &'a [u8]) -> Signed<'a> {
@@ -128,11 +153,28 @@ mod tests {
         assert!(verify(&get(&query, b""), &secrets, NOW_S + WINDOW_SECONDS));
         assert!(!verify(&get(&query, b""), &secrets, NOW_S + WINDOW_SECONDS + 1));
         assert!(!verify(&get(&query, b""), &secrets, NOW_S - WINDOW_SECONDS - 1));
-        assert!(!verify(&get(&query, b"x"), &secrets, NOW_S), "the body is covered");
-        assert!(!verify(&get(&query.replace("token=t", "token=u"), b""), &secrets, NOW_S));
-        assert!(!verify(&get(&format!("{query}&sig=00"), b""), &secrets, NOW_S), "two signatures");
+        assert!(
+            !verify(&get(&query, b"x"), &secrets, NOW_S),
+            "the body is covered"
+        );
+        assert!(!verify(
+            &get(&query.replace("token=t", "token=u"), b""),
+            &secrets,
+            NOW_S
+        ));
+        assert!(
+            !verify(&get(&format!("{query}&sig=00"), b""), &secrets, NOW_S),
+            "two signatures"
+        );
         assert!(!verify(&get(&format!("{query}&extra=1"), b""), &secrets, NOW_S));
-        assert!(!verify(&Signed { method: "POST", ..get(&query, b"") }, &secrets, NOW_S));
+        assert!(!verify(
+            &Signed {
+                method: "POST",
+                ..get(&query, b"")
+            },
+            &secrets,
+            NOW_S
+        ));
         assert!(!verify(&get(&query, b""), &[b"other".to_vec()], NOW_S));
         assert!(!verify(&get(&query, b""), &Vec::<Vec<u8>>::new(), NOW_S));
     }
@@ -142,7 +184,10 @@ mod tests {
         let secret = b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_vec();
         let timestamp = NOW_S.to_string();
         let body = br#"{"token":"t"}"#;
-        let mac = hmac_sha256(&webhook_key(&secret), &[b"msg_1.", timestamp.as_bytes(), b".", body]);
+        let mac = hmac_sha256(
+            &webhook_key(&secret),
+            &[b"msg_1.", timestamp.as_bytes(), b".", body],
+        );
         let signature = format!("v1,AAAA v1,{}", STANDARD.encode(mac));
         let signed = Signed {
             method: "POST",
@@ -153,11 +198,36 @@ mod tests {
             webhook_signature: Some(&signature),
             ..get("", body)
         };
-        assert!(verify(&signed, &[secret.clone()], NOW_S));
-        assert!(!verify(&Signed { body: b"{}", ..signed }, &[secret.clone()], NOW_S));
-        assert!(!verify(&Signed { query: "token=u", ..signed }, &[secret.clone()], NOW_S));
-        assert!(!verify(&signed, &[secret.clone()], NOW_S + WINDOW_SECONDS + 1));
-        assert!(!verify(&Signed { webhook_id: Some("msg_2"), ..signed }, &[secret], NOW_S));
+        assert!(verify(&signed, std::slice::from_ref(&secret), NOW_S));
+        assert!(!verify(
+            &Signed {
+                body: b"{}",
+                ..signed
+            },
+            std::slice::from_ref(&secret),
+            NOW_S
+        ));
+        assert!(!verify(
+            &Signed {
+                query: "token=u",
+                ..signed
+            },
+            std::slice::from_ref(&secret),
+            NOW_S
+        ));
+        assert!(!verify(
+            &signed,
+            std::slice::from_ref(&secret),
+            NOW_S + WINDOW_SECONDS + 1
+        ));
+        assert!(!verify(
+            &Signed {
+                webhook_id: Some("msg_2"),
+                ..signed
+            },
+            &[secret],
+            NOW_S
+        ));
     }
 
     #[test]
@@ -172,6 +242,10 @@ mod tests {
             webhook_signature: Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
             ..get("", b"")
         };
-        assert!(verify(&signed, &[b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_vec()], 1_614_265_330));
+        assert!(verify(
+            &signed,
+            &[b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_vec()],
+            1_614_265_330
+        ));
     }
 }

@@ -18,7 +18,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::ids::ClickId;
-use super::keys::{KeyRing, NONCE_BYTES};
+use super::keyring::KeyRing;
+use super::keys::NONCE_BYTES;
 
 /// Characters of a version 1 token.
 pub const TOKEN_CHARS: usize = 91;
@@ -147,7 +148,7 @@ fn decode(plain: &[u8]) -> Option<TokenClaims> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::tests::ring;
+    use super::super::keyring::tests::ring;
     use super::*;
 
     fn claims() -> TokenClaims {

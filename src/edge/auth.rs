@@ -58,22 +58,35 @@ pub const SIGNED: [&str; 9] = [
 impl Entrances {
     /// Adds an operation: what stands in the access table needs a key, everything else is open.
     pub fn add(&mut self, method: Method, path: &str, operation: &str) {
-        let keyed = TABLE.iter().map(|(name, _)| *name).find(|name| *name == operation);
+        let keyed = TABLE
+            .iter()
+            .map(|(name, _)| *name)
+            .find(|name| *name == operation);
         let entrance = match keyed {
             Some(name) if SIGNED.contains(&name) => Entrance::Signed(name),
             Some(name) => Entrance::Keyed(name),
             None => Entrance::Open,
         };
-        self.0.entry(path.to_owned()).or_default().push((method, entrance));
+        self.0
+            .entry(path.to_owned())
+            .or_default()
+            .push((method, entrance));
     }
 
     /// The entrance of a request to a path template. What is not in the document is open by nature (documentation,
     /// health) or does not exist.
     fn of(&self, method: &Method, path: &str) -> Entrance {
         // HEAD is answered by the handler of GET.
-        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let method = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
         let entrances = self.0.get(path).map_or(&[][..], Vec::as_slice);
-        entrances.iter().find(|(other, _)| other == method).map_or(Entrance::Open, |(_, entrance)| *entrance)
+        entrances
+            .iter()
+            .find(|(other, _)| other == method)
+            .map_or(Entrance::Open, |(_, entrance)| *entrance)
     }
 }
 
@@ -219,7 +232,9 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
 
 fn entrance(entrances: &Entrances, request: &Request) -> Entrance {
     let path = request.extensions().get::<MatchedPath>();
-    path.map_or(Entrance::Open, |path| entrances.of(request.method(), path.as_str()))
+    path.map_or(Entrance::Open, |path| {
+        entrances.of(request.method(), path.as_str())
+    })
 }
 
 /// The headers of draft-ietf-httpapi-ratelimit-headers-10.

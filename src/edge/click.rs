@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use super::auth::Origin;
 use super::pairs;
 use super::problem::{Problem, ProblemBody};
+use crate::domain::agent::classify;
 use crate::domain::refusal::Reason;
 use crate::domain::signal::{Signals, is_signal};
 use crate::flow::click::{ClickFlow, ClickOutcome, ClickRequest};
@@ -22,10 +23,18 @@ pub fn routes() -> OpenApiRouter<ClickFlow> {
 /// The parameters of a tracking link. All are optional; unknown ones are ignored.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes the parameters; they are read as pairs, since a repeated one is a signal too")]
+#[expect(
+    dead_code,
+    reason = "describes the parameters; they are read as pairs, since a repeated one is a signal too"
+)]
 struct ClickParams {
     /// The publisher's own word; it grants only with a contract on record. `cons` is an alias.
-    #[param(max_length = 16, pattern = "^(granted|denied|1|0)$", nullable = false, example = "granted")]
+    #[param(
+        max_length = 16,
+        pattern = "^(granted|denied|1|0)$",
+        nullable = false,
+        example = "granted"
+    )]
     consent: Option<String>,
     /// Whether the GDPR applies. `0` relaxes nothing.
     #[param(max_length = 1, pattern = "^[01]$", nullable = false)]
@@ -55,10 +64,19 @@ struct ClickParams {
     #[param(max_length = 1, pattern = "^[01]$", nullable = false)]
     gpc: Option<String>,
     /// A sub-id of the publisher; `sub1` to `sub10`, at most 255 characters each. A longer one is left out.
-    #[param(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f]+$", nullable = false, example = "banner-7")]
+    #[param(
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f]+$",
+        nullable = false,
+        example = "banner-7"
+    )]
     sub1: Option<String>,
     /// A deep link, where the campaign allows it and onto the shop's allow-listed hosts; any other is ignored.
-    #[param(max_length = 2048, pattern = "^https?://[^\\u0000-\\u0020]+$", nullable = false)]
+    #[param(
+        max_length = 2048,
+        pattern = "^https?://[^\\u0000-\\u0020]+$",
+        nullable = false
+    )]
     url: Option<String>,
     /// A reference to the notice that the person saw.
     #[param(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f]+$", nullable = false)]
@@ -112,7 +130,7 @@ pub async fn follow_link(
         subs: [None; 10],
         url: None,
         notice: None,
-        user_agent: headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()),
+        agent: classify(headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok())),
         address,
         head: method == Method::HEAD,
     };
@@ -132,12 +150,16 @@ fn fill<'a>(request: &mut ClickRequest<'a>, pairs: &'a [pairs::Pair<'a>]) {
             request.signals.note(name, value.as_deref().unwrap_or(""));
             continue;
         }
-        let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else { continue };
+        let Some(value) = value.as_deref().filter(|value| !value.is_empty()) else {
+            continue;
+        };
         match name.as_ref() {
             "url" => request.url = Some(value),
             "notice" => request.notice = Some(value),
             name => {
-                let place = name.strip_prefix("sub").and_then(|digits| digits.parse::<usize>().ok());
+                let place = name
+                    .strip_prefix("sub")
+                    .and_then(|digits| digits.parse::<usize>().ok());
                 let place = place.unwrap_or(0).wrapping_sub(1);
                 if let (Some(slot), Some(twice)) = (request.subs.get_mut(place), twice.get_mut(place)) {
                     // Two values for one sub-id: neither can be trusted to be the one.
@@ -151,7 +173,10 @@ fn fill<'a>(request: &mut ClickRequest<'a>, pairs: &'a [pairs::Pair<'a>]) {
 
 /// Whether some `Sec-GPC` header is exactly `1`.
 pub fn sec_gpc(headers: &HeaderMap) -> bool {
-    headers.get_all("sec-gpc").iter().any(|value| value.as_bytes() == b"1")
+    headers
+        .get_all("sec-gpc")
+        .iter()
+        .any(|value| value.as_bytes() == b"1")
 }
 
 /// Tracked and untracked redirects are alike in everything but the URL.

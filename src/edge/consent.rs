@@ -35,16 +35,36 @@ pub fn routes() -> OpenApiRouter<ConsentRoutes> {
 #[schema(example = json!({"order_id": "A-1001", "consent": "denied"}))]
 pub struct ConsentSignalRequest {
     /// The tracking token.
-    #[schema(min_length = 1, max_length = 120, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 120,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false
+    )]
     token: Option<String>,
     /// The shop's order id.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false
+    )]
     order_id: Option<String>,
     /// The order's goal; `order` if left out.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false
+    )]
     goal: Option<String>,
     /// The shop's pseudonym for the person: all of the person's clicks.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", nullable = false)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false
+    )]
     customer_ref: Option<String>,
     /// When the person changed it (RFC 3339); not in the future.
     #[schema(max_length = 35, format = "date-time", nullable = false)]
@@ -127,7 +147,7 @@ pub async fn send_consent_signal(
     request: Request,
 ) -> Result<axum::Json<ConsentSignalAnswer>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let caller = inbound.caller(&routes.conversion, maybe, origin)?;
+    let caller = inbound.caller(&routes.conversion, &maybe, origin)?;
     inbound.require_json()?;
     let body: ConsentSignalRequest = parse_json(&inbound.body)?;
     let about = body.about()?;
@@ -138,7 +158,10 @@ pub async fn send_consent_signal(
     let signals = body.signals(inbound.sec_gpc);
     let applied = routes.consent.change(&caller, about, &signals, named.0).await?;
     let outcome = if applied { "applied" } else { "no_effect" };
-    Ok(axum::Json(ConsentSignalAnswer { outcome, request_id: named.0.to_string() }))
+    Ok(axum::Json(ConsentSignalAnswer {
+        outcome,
+        request_id: named.0.to_string(),
+    }))
 }
 
 impl ConsentSignalRequest {
@@ -162,9 +185,15 @@ impl ConsentSignalRequest {
         }
         match (&self.token, &self.order_id, &self.customer_ref) {
             (Some(token), None, None) => Ok(About::Token(token)),
-            (None, Some(order_id), None) => Ok(About::Order { order_id, goal: self.goal.as_deref() }),
+            (None, Some(order_id), None) => Ok(About::Order {
+                order_id,
+                goal: self.goal.as_deref(),
+            }),
             (None, None, Some(reference)) => Ok(About::Customer(reference)),
-            _ => Err(Problem::invalid("token", "exactly one of token, order_id and customer_ref is needed")),
+            _ => Err(Problem::invalid(
+                "token",
+                "exactly one of token, order_id and customer_ref is needed",
+            )),
         }
     }
 

@@ -181,7 +181,7 @@ fn problem(reason: Reason) -> Value {
                 "outcome": "refused",
                 "reason": reason.code(),
                 "retry": reason.retry(),
-                "request_id": "018f6f1e-6b1a-7c3e-9a53-0242ac120002",
+                "request_id": "req_00000000000040008000000000000000",
             },
         } },
     })

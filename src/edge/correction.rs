@@ -19,7 +19,9 @@ use crate::flow::ledger::command::Amended;
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<ConversionFlow> {
-    OpenApiRouter::new().routes(routes!(change_conversion)).routes(routes!(change_conversion_by_order))
+    OpenApiRouter::new()
+        .routes(routes!(change_conversion))
+        .routes(routes!(change_conversion_by_order))
 }
 
 /// A correction: another status, or a lower amount.
@@ -44,7 +46,12 @@ pub struct CorrectionRequest {
 #[schema(example = json!({"order_id": "A-1001", "status": "cancelled", "reason": "returned"}))]
 pub struct OrderCorrectionRequest {
     /// The shop's order id.
-    #[schema(required, min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$")]
+    #[schema(
+        required,
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
+    )]
     order_id: String,
     /// The goal; `order` if left out.
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]*$", nullable = false)]
@@ -130,10 +137,14 @@ pub async fn change_conversion(
     request: Request,
 ) -> Result<axum::Json<ConversionView>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let caller = inbound.caller(&flow, maybe, origin)?;
+    let caller = inbound.caller(&flow, &maybe, origin)?;
     inbound.require_json()?;
     let body: CorrectionRequest = parse_json(&inbound.body)?;
-    let correction = correction(&body.status, &body.amount, &body.reason)?;
+    let correction = correction(
+        body.status.as_deref(),
+        body.amount.as_deref(),
+        body.reason.as_deref(),
+    )?;
     let id: ConversionId = id.parse().map_err(|_| Problem::new(Reason::NotFound))?;
     let amended = flow.correct(&caller, id.0, &correction, named.0).await?;
     Ok(axum::Json(view(&amended)?))
@@ -177,35 +188,49 @@ pub async fn change_conversion_by_order(
     request: Request,
 ) -> Result<axum::Json<ConversionView>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let caller = inbound.caller(&flow, maybe, origin)?;
+    let caller = inbound.caller(&flow, &maybe, origin)?;
     inbound.require_json()?;
     let body: OrderCorrectionRequest = parse_json(&inbound.body)?;
     let length = body.order_id.chars().count();
     if length == 0 || length > MAX_VALUE_CHARS || body.order_id.chars().any(char::is_control) {
-        return Err(Problem::invalid("order_id", "is missing, too long or unprintable"));
+        return Err(Problem::invalid(
+            "order_id",
+            "is missing, too long or unprintable",
+        ));
     }
-    let correction = correction(&body.status, &body.amount, &body.reason)?;
+    let correction = correction(
+        body.status.as_deref(),
+        body.amount.as_deref(),
+        body.reason.as_deref(),
+    )?;
     let goal = body.goal.as_deref().unwrap_or(DEFAULT_GOAL);
-    let amended = flow.correct_order(&caller, &body.order_id, goal, body.test, &correction, named.0).await?;
+    let amended = flow
+        .correct_order(&caller, &body.order_id, goal, body.test, &correction, named.0)
+        .await?;
     Ok(axum::Json(view(&amended)?))
 }
 
 fn correction<'a>(
-    status: &'a Option<String>,
-    amount: &'a Option<String>,
-    reason: &'a Option<String>,
+    status: Option<&'a str>,
+    amount: Option<&'a str>,
+    reason: Option<&'a str>,
 ) -> Result<Correction<'a>, Problem> {
-    let status = status.as_deref().map(|text| {
-        Status::from_code(text).ok_or_else(|| Problem::invalid("status", "is not pending, confirmed or cancelled"))
+    let status = status.map(|text| {
+        Status::from_code(text)
+            .ok_or_else(|| Problem::invalid("status", "is not pending, confirmed or cancelled"))
     });
     let code = |text: &str| {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         (1..=64).contains(&text.len()) && text.bytes().all(plain)
     };
-    if reason.as_deref().is_some_and(|text| !code(text)) {
+    if reason.is_some_and(|text| !code(text)) {
         return Err(Problem::invalid("reason", "is not a code of a-z, 0-9 and _"));
     }
-    Ok(Correction { status: status.transpose()?, amount: amount.as_deref(), reason: reason.as_deref() })
+    Ok(Correction {
+        status: status.transpose()?,
+        amount,
+        reason,
+    })
 }
 
 fn view(amended: &Amended) -> Result<ConversionView, Problem> {

@@ -16,7 +16,9 @@ use crate::flow::health::{HealthFlow, Readiness};
 
 /// The routes that both listeners have.
 pub fn routes() -> OpenApiRouter<HealthFlow> {
-    OpenApiRouter::new().routes(routes!(check_life)).routes(routes!(check_readiness))
+    OpenApiRouter::new()
+        .routes(routes!(check_life))
+        .routes(routes!(check_readiness))
 }
 
 /// The state of the process.
@@ -37,7 +39,10 @@ pub struct HealthView {
 #[utoipa::path(get, path = "/livez", operation_id = "check_life", tag = "health",
     responses((status = 200, description = "It lives.", body = HealthView)))]
 pub async fn check_life() -> axum::Json<HealthView> {
-    axum::Json(HealthView { status: "ok", checks: Vec::new() })
+    axum::Json(HealthView {
+        status: "ok",
+        checks: Vec::new(),
+    })
 }
 
 /// Can the server work
@@ -56,7 +61,14 @@ pub async fn check_readiness(State(flow): State<HealthFlow>) -> Response {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "failing")
     };
-    (status, axum::Json(HealthView { status: word, checks: failing })).into_response()
+    (
+        status,
+        axum::Json(HealthView {
+            status: word,
+            checks: failing,
+        }),
+    )
+        .into_response()
 }
 
 /// Renders the metrics; `app` has the recorder.
@@ -68,7 +80,13 @@ pub fn management(flow: HealthFlow, render: Render) -> Router {
     let metrics = move || {
         let text = render();
         async move {
-            ([(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"))], text)
+            (
+                [(
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
+                )],
+                text,
+            )
         }
     };
     health.route("/metrics", get(metrics))

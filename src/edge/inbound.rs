@@ -39,16 +39,26 @@ pub type Owned = (String, Option<String>);
 impl Inbound {
     /// Reads the body.
     pub async fn read(request: Request) -> Result<Self, Problem> {
-        let (method, uri, headers) = (request.method().clone(), request.uri().clone(), request.headers().clone());
+        let (method, uri, headers) = (
+            request.method().clone(),
+            request.uri().clone(),
+            request.headers().clone(),
+        );
         let body = body(request, &()).await?;
-        Ok(Self { sec_gpc: sec_gpc(&headers), method, uri, headers, body })
+        Ok(Self {
+            sec_gpc: sec_gpc(&headers),
+            method,
+            uri,
+            headers,
+            body,
+        })
     }
 
     /// The shop that sends it. `path` is the reference in the path; other routes may name it in `Einklang-Shop`.
     pub fn sender(
         &self,
         flow: &ConversionFlow,
-        maybe: Maybe,
+        maybe: &Maybe,
         Origin(address): Origin,
         path: Option<&str>,
     ) -> Result<Sender, Problem> {
@@ -62,14 +72,17 @@ impl Inbound {
             webhook_timestamp: self.once("webhook-timestamp"),
             webhook_signature: self.once("webhook-signature"),
         };
-        flow.sender(maybe.0.as_ref(), path.or(header), &signed, address).map_err(Problem::new)
+        flow.sender(maybe.0.as_ref(), path.or(header), &signed, address)
+            .map_err(Problem::new)
     }
 
     /// Who changes something: a key of any role, or a shop by its signature.
-    pub fn caller(&self, flow: &ConversionFlow, maybe: Maybe, origin: Origin) -> Result<Caller, Problem> {
+    pub fn caller(&self, flow: &ConversionFlow, maybe: &Maybe, origin: Origin) -> Result<Caller, Problem> {
         match &maybe.0 {
             Some(principal) if principal.shop.is_none() => Ok(Caller::from(principal)),
-            _ => self.sender(flow, maybe, origin, None).map(|sender| Caller::from(&sender)),
+            _ => self
+                .sender(flow, maybe, origin, None)
+                .map(|sender| Caller::from(&sender)),
         }
     }
 
@@ -84,13 +97,20 @@ impl Inbound {
     fn once(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?.to_str().ok()?;
-        if values.next().is_some() { None } else { Some(value) }
+        if values.next().is_some() {
+            None
+        } else {
+            Some(value)
+        }
     }
 
     /// The parameters of the query and of the body together.
     pub fn pairs(&self) -> Result<Vec<Owned>, Problem> {
         let own = |pairs: Vec<pairs::Pair<'_>>| {
-            pairs.into_iter().map(|(name, value)| (name.into_owned(), value.map(Cow::into_owned))).collect::<Vec<_>>()
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into_owned(), value.map(Cow::into_owned)))
+                .collect::<Vec<_>>()
         };
         let mut all = own(pairs::read(self.uri.query().unwrap_or("")));
         if self.body.is_empty() {
@@ -98,7 +118,8 @@ impl Inbound {
         }
         match media_type(&self.headers) {
             Some("application/x-www-form-urlencoded") => {
-                let text = std::str::from_utf8(&self.body).map_err(|_| Problem::invalid("body", "is not UTF-8"))?;
+                let text =
+                    std::str::from_utf8(&self.body).map_err(|_| Problem::invalid("body", "is not UTF-8"))?;
                 all.extend(own(pairs::read(text)));
             }
             Some("application/json") => {
@@ -118,7 +139,9 @@ pub fn read_pairs(owned: &[Owned], aliases: bool, now_ms: i64) -> Result<Form<'_
     let bad = |bad: postback::BadParameter| Problem::invalid(bad.name, bad.why);
     // U+0000 is refused in every known parameter and ignored in every other, which is what "does not decode" means.
     // In a signal it is malformed, as it should be.
-    let pairs = owned.iter().map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or("\0")));
+    let pairs = owned
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or("\0")));
     postback::read(pairs, aliases, now_ms).map_err(bad)
 }
 

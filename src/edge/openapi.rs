@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::auth::Entrances;
 use super::problem::ProblemBody;
-use super::{click, consent, contract, correction, health, postback};
+use super::{click, consent, contract, correction, health, objects, postback, report};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -47,7 +47,9 @@ impl Modify for Schemes {
         let components = document.components.get_or_insert_with(Components::default);
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An API key. It carries one role and one tenant, and is shown once when it is made."))
+            .description(Some(
+                "An API key. It carries one role and one tenant, and is shown once when it is made.",
+            ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let signature = ApiKeyValue::with_description(
@@ -76,7 +78,9 @@ fn parts() -> Vec<Document> {
         postback::batch_routes().into_openapi(),
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
+        report::routes().into_openapi(),
         health::routes().into_openapi(),
+        objects::routes().into_openapi(),
     ]
 }
 

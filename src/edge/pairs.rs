@@ -33,7 +33,10 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced).decode_utf8().ok().map(|decoded| Cow::Owned(decoded.into_owned()))
+    percent_decode_str(&spaced)
+        .decode_utf8()
+        .ok()
+        .map(|decoded| Cow::Owned(decoded.into_owned()))
 }
 
 #[cfg(test)]
@@ -43,8 +46,10 @@ mod tests {
     #[test]
     fn broken_encodings_are_not_repaired() {
         let pairs = read("a=1&b=%41+%c3%a4&c=%zz&d=%&e=%ff&f&&=x&%zz=y");
-        let values: Vec<(&str, Option<&str>)> =
-            pairs.iter().map(|(name, value)| (name.as_ref(), value.as_deref())).collect();
+        let values: Vec<(&str, Option<&str>)> = pairs
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_deref()))
+            .collect();
         let expected = [
             ("a", Some("1")),
             ("b", Some("A ä")),

@@ -8,7 +8,8 @@ use utoipa_axum::routes;
 use super::auth::{Maybe, Origin};
 use super::inbound::{Inbound, read_pairs};
 use super::postback_schema::{
-    BatchAnswer, BatchRequest, ConversionRequest, LineAnswer, PostbackAnswer, PostbackForm, PostbackParams, VerdictAnswers,
+    BatchAnswer, BatchRequest, ConversionRequest, LineAnswer, PostbackAnswer, PostbackForm, PostbackParams,
+    VerdictAnswers,
 };
 use super::problem::Problem;
 use super::request::{Named, parse_json};
@@ -129,7 +130,7 @@ pub async fn create_conversion(
     request: Request,
 ) -> Result<Response, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(&flow, maybe, origin, None)?;
+    let sender = inbound.sender(&flow, &maybe, origin, None)?;
     inbound.require_json()?;
     let body: ConversionRequest = parse_json(&inbound.body)?;
     let answer = judge(&flow, &sender, &body, inbound.sec_gpc, named).await;
@@ -161,17 +162,26 @@ pub async fn create_conversions(
     request: Request,
 ) -> Result<axum::Json<BatchAnswer>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(&flow, maybe, origin, None)?;
+    let sender = inbound.sender(&flow, &maybe, origin, None)?;
     inbound.require_json()?;
     let body: BatchRequest = parse_json(&inbound.body)?;
     if body.conversions.is_empty() || body.conversions.len() > MAX_BATCH {
-        return Err(Problem::invalid("conversions", "holds no line or more than 1,000"));
+        return Err(Problem::invalid(
+            "conversions",
+            "holds no line or more than 1,000",
+        ));
     }
     // All lines are submitted together: they share one batch and one commit as far as the queue lets them.
-    let lines = body.conversions.iter().map(|line| judge(&flow, &sender, line, inbound.sec_gpc, named));
+    let lines = body
+        .conversions
+        .iter()
+        .map(|line| judge(&flow, &sender, line, inbound.sec_gpc, named));
     let answers = futures_util::future::join_all(lines).await;
     let items = answers.into_iter().map(LineAnswer::of).collect();
-    Ok(axum::Json(BatchAnswer { request_id: named.0.to_string(), items }))
+    Ok(axum::Json(BatchAnswer {
+        request_id: named.0.to_string(),
+        items,
+    }))
 }
 
 async fn receive(
@@ -183,13 +193,17 @@ async fn receive(
     request: Request,
 ) -> Result<Response, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(flow, maybe, origin, shop.as_deref())?;
+    let sender = inbound.sender(flow, &maybe, origin, shop.as_deref())?;
     let owned = inbound.pairs()?;
     // Names of other systems are for URLs; what is built anew uses ours.
     let aliases = inbound.method == http::Method::GET;
     let mut form = read_pairs(&owned, aliases, flow.now_ms())?;
     form.signals.sec_gpc = inbound.sec_gpc;
-    let answer = flow.judge(&sender, &form, named.0).await.map_err(Problem::from).and_then(verdict);
+    let answer = flow
+        .judge(&sender, &form, named.0)
+        .await
+        .map_err(Problem::from)
+        .and_then(verdict);
     respond(answer, named)
 }
 
@@ -205,7 +219,10 @@ async fn judge(
     let bad = |bad: postback::BadParameter| Problem::invalid(bad.name, bad.why);
     let mut form = postback::read(pairs, false, flow.now_ms()).map_err(bad)?;
     form.signals.sec_gpc = sec_gpc;
-    flow.judge(sender, &form, named.0).await.map_err(Problem::from).and_then(verdict)
+    flow.judge(sender, &form, named.0)
+        .await
+        .map_err(Problem::from)
+        .and_then(verdict)
 }
 
 /// A refusal is a problem; everything else is an answer.
@@ -214,8 +231,9 @@ fn verdict(answer: Answer) -> Result<Answer, Problem> {
         return Ok(answer);
     }
     let mut problem = Problem::new(answer.reason);
-    problem.conversion_id =
-        answer.conversion.map(|id| crate::domain::ids::ConversionId(id).to_string());
+    problem.conversion_id = answer
+        .conversion
+        .map(|id| crate::domain::ids::ConversionId(id).to_string());
     Err(problem)
 }
 

@@ -14,15 +14,32 @@ use crate::flow::ledger::command::Answer;
 #[serde(deny_unknown_fields)]
 pub struct Item {
     /// The shop's article number.
-    #[schema(min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", example = "A-1")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        example = "A-1"
+    )]
     sku: String,
     /// How many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", nullable = false, example = "1")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false,
+        example = "1"
+    )]
     quantity: Option<String>,
     /// The price of one, as a decimal string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", nullable = false, example = "49.90")]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false,
+        example = "49.90"
+    )]
     price: Option<String>,
 }
 
@@ -190,8 +207,10 @@ impl ConversionRequest {
             ("gcd", &self.gcd),
             ("gpc", &self.gpc),
         ];
-        let mut pairs: Vec<(&'static str, &str)> =
-            texts.into_iter().filter_map(|(name, text)| text.as_deref().map(|text| (name, text))).collect();
+        let mut pairs: Vec<(&'static str, &str)> = texts
+            .into_iter()
+            .filter_map(|(name, text)| text.as_deref().map(|text| (name, text)))
+            .collect();
         if !self.items.is_empty() {
             pairs.push(("items", items));
         }

@@ -110,7 +110,7 @@ fn named(path: &str) -> Problem {
     Problem::invalid(shown, "unknown, missing or not of the expected form")
 }
 
-/// An object's id in the path: one that does not read is one that does not exist.
+/// An object's id in the path.
 pub struct Id<T>(pub T);
 
 impl<S, T> FromRequestParts<S> for Id<T>
@@ -121,11 +121,11 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let missing = || Problem::new(Reason::NotFound);
+        let unreadable = || Problem::invalid("id", "must be an id of this kind of object");
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|_| missing())?;
-        text.parse().map(Id).map_err(|_| missing())
+            .map_err(|_| unreadable())?;
+        text.parse().map(Id).map_err(|_| unreadable())
     }
 }
 

@@ -16,13 +16,15 @@ use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
-use super::{click, consent, correction, health, openapi, postback};
+use super::{click, consent, correction, health, objects, openapi, postback, report};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::objects::ObjectsFlow;
+use crate::flow::report::ReportFlow;
 
 /// The largest body of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -38,8 +40,12 @@ pub struct Flows {
     pub conversion: ConversionFlow,
     /// Consent changes.
     pub consent: ConsentFlow,
+    /// Reports.
+    pub report: ReportFlow,
     /// Health.
     pub health: HealthFlow,
+    /// The management of objects.
+    pub objects: ObjectsFlow,
 }
 
 /// What an operator may set about the router.
@@ -68,9 +74,13 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             consent: flows.consent,
             conversion: flows.conversion.clone(),
         }))
+        .merge(report::routes().with_state(flows.report))
         .merge(health::routes().with_state(flows.health))
+        .merge(objects::routes().with_state(flows.objects))
         .split_for_parts();
-    let (batch, _) = postback::batch_routes().with_state(flows.conversion).split_for_parts();
+    let (batch, _) = postback::batch_routes()
+        .with_state(flows.conversion)
+        .split_for_parts();
     let router = plain
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .merge(batch.layer(DefaultBodyLimit::max(MAX_BATCH_BYTES)))
@@ -101,10 +111,15 @@ async fn outermost(State(access): State<AccessFlow>, mut request: Request, next:
     if let Ok(value) = HeaderValue::from_str(&text) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
     response
 }
 
@@ -116,14 +131,25 @@ fn documents() -> Router {
     );
     let text = openapi::text();
     let served = text.clone();
-    let browser: Router = SwaggerUi::new("/docs").config(Config::from("/openapi.json")).into();
+    let browser: Router = SwaggerUi::new("/docs")
+        .config(Config::from("/openapi.json"))
+        .into();
     let with_policy = |mut response: Response| async move {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, POLICY);
         response
     };
     let json = move || {
         let text = served.clone();
-        async move { ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text) }
+        async move {
+            (
+                [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))],
+                text,
+            )
+        }
     };
-    browser.layer(middleware::map_response(with_policy)).route("/openapi.json", get(json))
+    browser
+        .layer(middleware::map_response(with_policy))
+        .route("/openapi.json", get(json))
 }

@@ -8,20 +8,21 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Live;
+use super::ledger::Ledger;
 use super::ledger::command::{ClickCommand, Command, Reply, UntrackedCommand};
 use super::ledger::writer::untracked_key;
-use super::ledger::Ledger;
-use super::Live;
-use crate::domain::agent::{AgentClass, classify};
+use crate::domain::agent::AgentClass;
 use crate::domain::campaign::{SUB_ID_CHARS, SUB_IDS};
 use crate::domain::consent::{Assessment, ConsentState, SignalKind, decide_click};
 use crate::domain::event::{LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickId, ClickKey, time_ordered};
-use crate::domain::keys::{KeyRing, Place, epoch_of};
+use crate::domain::keyring::KeyRing;
+use crate::domain::keys::{Place, epoch_of};
 use crate::domain::landing::{LandingValues, Template, deep_link};
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
-use crate::domain::signal::{Collector, Signals};
+use crate::domain::signal::{Collector, Signals, TcfEvidence};
 use crate::domain::token::{self, TokenClaims};
 use crate::store::batch::rows::{ClickRow, ConsentRow};
 
@@ -38,8 +39,8 @@ pub struct ClickRequest<'a> {
     pub url: Option<&'a str>,
     /// A reference to the notice that the person saw.
     pub notice: Option<&'a str>,
-    /// The user agent.
-    pub user_agent: Option<&'a str>,
+    /// The class of the user agent; the text itself goes no further than the edge.
+    pub agent: AgentClass,
     /// Where it came from.
     pub address: IpAddr,
     /// Whether only the head was asked for.
@@ -66,6 +67,8 @@ struct ClickDetails<'a> {
     address: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tcf: Option<TcfEvidence>,
 }
 
 /// Follows tracking links.
@@ -84,14 +87,16 @@ impl ClickFlow {
     /// Follows a link. Never fails: whatever happens to the ledger, the visitor is redirected.
     pub async fn follow(&self, request: ClickRequest<'_>) -> ClickOutcome {
         let routing = self.live.routing();
-        let Some(link) = routing.links.get(request.link) else { return ClickOutcome::NotFound };
+        let Some(link) = routing.links.get(request.link) else {
+            return ClickOutcome::NotFound;
+        };
         let now_ms = self.live.now_ms();
         if link.stopped || !link.campaign.runs(now_ms) {
             let fallback = link.campaign.fallback_url.clone();
             return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
         }
         let request = with_defaults(request, link);
-        let token = match self.decide(&request, link, now_ms) {
+        let token = match decide(&request, link, now_ms) {
             Ok((assessment, state)) => self.track(&request, link, assessment, state, now_ms).await,
             Err(reason) => {
                 self.count(link, reason, now_ms).await;
@@ -99,21 +104,6 @@ impl ClickFlow {
             }
         };
         ClickOutcome::Redirect(landing(&request, link, token.as_deref()))
-    }
-
-    fn decide(
-        &self,
-        request: &ClickRequest<'_>,
-        link: &LinkRoute,
-        now_ms: i64,
-    ) -> Result<(Assessment, ConsentState), Untracked> {
-        if request.head || classify(request.user_agent) == AgentClass::Bot {
-            return Err(Untracked::Bot);
-        }
-        let policy = &link.tenant.policy.policy;
-        let collector = Collector::Publisher { contract: link.contract };
-        let assessment = request.signals.assess(collector, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
-        decide_click(&assessment, policy).map(|state| (assessment, state))
     }
 
     /// Stores the click and returns its token; without a commit there is none.
@@ -172,35 +162,23 @@ impl ClickFlow {
         let now_s = now_ms.div_euclid(1_000);
         let epoch = epoch_of(now_s);
         let tenant = &link.tenant;
-        // One draw for everything: click id, salt, two nonces, the id of the record, the nonce of the batch's leaf.
-        let random: [u8; 82] = self.live.random();
-        let (click, rest) = random.split_first_chunk::<16>()?;
-        let (salt, rest) = rest.split_first_chunk::<16>()?;
-        let (token_nonce, rest) = rest.split_first_chunk::<12>()?;
-        let (payload_nonce, rest) = rest.split_first_chunk::<12>()?;
-        let (record_random, rest) = rest.split_first_chunk::<10>()?;
-        let (nonce, _) = rest.split_first_chunk::<16>()?;
+        let drawn = Drawn::cut(&self.live.random())?;
+        let Drawn { salt, .. } = &drawn;
+        let click = ClickId::new(now_ms, drawn.click);
         let secrets = keys.click(epoch, salt).ok()?;
-        let key = ClickKey { tenant: tenant.number(), issued_at_s: now_s, click: ClickId(*click) };
+        let key = ClickKey {
+            tenant: tenant.number(),
+            issued_at_s: now_s,
+            click,
+        };
         let place = Place {
             tenant: tenant.number(),
             table: "click",
             column: "payload",
-            row: click,
+            row: &click.0,
             key_version: u32::from(epoch),
         };
         let consent_bits = assessment.bits(state);
-        let claims = TokenClaims {
-            click: key.click,
-            campaign: u32::try_from(link.campaign.number).ok()?,
-            publisher: u32::try_from(link.publisher).ok()?,
-            shop: u16::try_from(link.shop.number).ok()?,
-            issued_at_s: u32::try_from(now_s).ok()?,
-            consent_bits,
-            policy_version: tenant.policy.version,
-            retention_epoch: epoch,
-            flags: 0,
-        };
         let row = ClickRow {
             key,
             campaign: link.campaign.number,
@@ -210,12 +188,16 @@ impl ClickFlow {
             policy_version: i64::from(tenant.policy.version),
             retention_epoch: i64::from(epoch),
             consent_bits: i64::from(consent_bits),
-            payload: secrets.key.seal(*payload_nonce, &place, &details(request)),
+            payload: secrets.key.seal(
+                drawn.payload_nonce,
+                &place,
+                &details(request, tenant.policy.policy.tcf_vendor_id),
+            ),
             salt: *salt,
         };
         let record = ConsentRow {
             key,
-            record_id: time_ordered(now_ms, *record_random),
+            record_id: time_ordered(now_ms, drawn.record),
             recorded_at_ms: now_ms,
             collector: 0,
             consent_bits: i64::from(consent_bits),
@@ -223,9 +205,20 @@ impl ClickFlow {
             policy_version: i64::from(tenant.policy.version),
         };
         // Bound to the salt like everything else about the person: the batch's own nonce names no one.
-        let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, click, &[]);
-        let token = token::seal(keys, *token_nonce, &claims).ok()?;
-        Some((ClickCommand { row, record, commitment, assessment, now_ms, nonce: *nonce }, token))
+        let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, &click.0, &[]);
+        let claims = claims(link, key, consent_bits, epoch)?;
+        let token = token::seal(keys, drawn.token_nonce, &claims).ok()?;
+        Some((
+            ClickCommand {
+                row,
+                record,
+                commitment,
+                assessment,
+                now_ms,
+                nonce: drawn.nonce,
+            },
+            token,
+        ))
     }
 
     /// Counts a click that may not be tracked; the count is committed before the redirect leaves, like a click.
@@ -242,8 +235,75 @@ impl ClickFlow {
     }
 }
 
+fn decide(
+    request: &ClickRequest<'_>,
+    link: &LinkRoute,
+    now_ms: i64,
+) -> Result<(Assessment, ConsentState), Untracked> {
+    if request.head || request.agent == AgentClass::Bot {
+        return Err(Untracked::Bot);
+    }
+    let policy = &link.tenant.policy.policy;
+    let collector = Collector::Publisher {
+        contract: link.contract,
+    };
+    let assessment = request
+        .signals
+        .assess(collector, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
+    decide_click(&assessment, policy).map(|state| (assessment, state))
+}
+
+/// The random parts of a click, from one draw.
+struct Drawn {
+    click: [u8; 16],
+    salt: [u8; 16],
+    token_nonce: [u8; 12],
+    payload_nonce: [u8; 12],
+    record: [u8; 10],
+    nonce: [u8; 16],
+}
+
+impl Drawn {
+    fn cut(random: &[u8; 82]) -> Option<Self> {
+        let (click, rest) = random.split_first_chunk()?;
+        let (salt, rest) = rest.split_first_chunk()?;
+        let (token_nonce, rest) = rest.split_first_chunk()?;
+        let (payload_nonce, rest) = rest.split_first_chunk()?;
+        let (record, rest) = rest.split_first_chunk()?;
+        let (nonce, _) = rest.split_first_chunk()?;
+        Some(Self {
+            click: *click,
+            salt: *salt,
+            token_nonce: *token_nonce,
+            payload_nonce: *payload_nonce,
+            record: *record,
+            nonce: *nonce,
+        })
+    }
+}
+
+/// What the token says. Numbers that do not fit its fields give no token.
+fn claims(link: &LinkRoute, key: ClickKey, consent_bits: u16, epoch: u16) -> Option<TokenClaims> {
+    Some(TokenClaims {
+        click: key.click,
+        campaign: u32::try_from(link.campaign.number).ok()?,
+        publisher: u32::try_from(link.publisher).ok()?,
+        shop: u16::try_from(link.shop.number).ok()?,
+        issued_at_s: u32::try_from(key.issued_at_s).ok()?,
+        consent_bits,
+        policy_version: link.tenant.policy.version,
+        retention_epoch: epoch,
+        flags: 0,
+    })
+}
+
 fn untracked(link: &LinkRoute, reason: Untracked, now_ms: i64) -> UntrackedCommand {
-    UntrackedCommand { tenant: link.tenant.number(), campaign: link.campaign.number, reason, now_ms }
+    UntrackedCommand {
+        tenant: link.tenant.number(),
+        campaign: link.campaign.number,
+        reason,
+        now_ms,
+    }
 }
 
 /// Fills in the link's own sub-ids, and leaves out what is too long rather than cutting it.
@@ -262,13 +322,18 @@ fn with_defaults<'a>(mut request: ClickRequest<'a>, link: &'a LinkRoute) -> Clic
     request
 }
 
-fn details(request: &ClickRequest<'_>) -> Vec<u8> {
-    let subs = request.subs.iter().enumerate().filter_map(|(place, text)| text.map(|text| (place + 1, text)));
+fn details(request: &ClickRequest<'_>, vendor: Option<u16>) -> Vec<u8> {
+    let subs = request
+        .subs
+        .iter()
+        .enumerate()
+        .filter_map(|(place, text)| text.map(|text| (place + 1, text)));
     let details = ClickDetails {
         subs: subs.collect(),
-        agent: classify(request.user_agent).code(),
+        agent: request.agent.code(),
         address: truncated(request.address),
         notice: request.notice.filter(|text| text.chars().count() <= SUB_ID_CHARS),
+        tcf: request.signals.evidence(vendor),
     };
     // Serialising texts and integers into memory cannot fail.
     serde_json::to_vec(&details).unwrap_or_default()
@@ -305,7 +370,9 @@ fn landing(request: &ClickRequest<'_>, link: &LinkRoute, token: Option<&str>) ->
         .url
         .filter(|_| link.campaign.deep_links)
         .and_then(|url| deep_link(url, &link.shop.landing_hosts).ok());
-    deep.as_ref().unwrap_or(&link.campaign.template).render(&values, token, parameter)
+    deep.as_ref()
+        .unwrap_or(&link.campaign.template)
+        .render(&values, token, parameter)
 }
 
 #[cfg(test)]
@@ -315,6 +382,9 @@ mod tests {
     #[test]
     fn addresses_lose_what_singles_a_line_out() {
         assert_eq!(truncated("203.0.113.77".parse().expect("v4")), "203.0.113.0");
-        assert_eq!(truncated("2001:db8:12:34::1".parse().expect("v6")), "2001:db8:12::");
+        assert_eq!(
+            truncated("2001:db8:12:34::1".parse().expect("v6")),
+            "2001:db8:12::"
+        );
     }
 }

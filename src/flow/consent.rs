@@ -57,7 +57,10 @@ impl ConsentFlow {
         request: RequestId,
     ) -> Result<bool, FlowError> {
         let routing = self.live.routing();
-        let tenant = routing.tenants.get(&caller.tenant).ok_or(FlowError::Refused(Reason::NotFound))?;
+        let tenant = routing
+            .tenants
+            .get(&caller.tenant)
+            .ok_or(FlowError::Refused(Reason::NotFound))?;
         let shops: Vec<Arc<ShopRoute>> = match caller.shop {
             Some(shop) => tenant.shops.get(&shop).into_iter().map(Arc::clone).collect(),
             // The privacy role speaks for people at any of the tenant's shops.
@@ -105,8 +108,13 @@ fn reference(tenant: &TenantRoute, shop: &ShopRoute, about: About<'_>) -> Refere
         About::Order { order_id, goal } => {
             let order_hash = tenant.keys.order_hash(order_id);
             let goals = goals_named(tenant, shop.number, goal.unwrap_or(DEFAULT_GOAL));
-            let orders =
-                goals.map(|goal| OrderRef { tenant: tenant.number(), shop: shop.number, goal, test: false, order_hash });
+            let orders = goals.map(|goal| OrderRef {
+                tenant: tenant.number(),
+                shop: shop.number,
+                goal,
+                test: false,
+                order_hash,
+            });
             Reference::Orders(orders.collect())
         }
     }

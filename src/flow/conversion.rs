@@ -53,13 +53,21 @@ pub struct Caller {
 
 impl From<&Principal> for Caller {
     fn from(principal: &Principal) -> Self {
-        Self { tenant: principal.tenant, shop: principal.shop, actor: Actor::Key(principal.key) }
+        Self {
+            tenant: principal.tenant,
+            shop: principal.shop,
+            actor: Actor::Key(principal.key),
+        }
     }
 }
 
 impl From<&Sender> for Caller {
     fn from(sender: &Sender) -> Self {
-        Self { tenant: sender.tenant.number(), shop: Some(sender.shop.number), actor: sender.actor.clone() }
+        Self {
+            tenant: sender.tenant.number(),
+            shop: Some(sender.shop.number),
+            actor: sender.actor.clone(),
+        }
     }
 }
 
@@ -122,13 +130,19 @@ impl ConversionFlow {
             _ if gone => return Err(Reason::Unauthenticated),
             (Some(key), _) => Actor::Key(key),
             (None, ShopAuth::TokenOnly) => Actor::TokenOnly(shop.number),
-            (None, ShopAuth::Hmac) if verify(signed, &shop.secrets, self.live.now_s()) => Actor::Hmac(shop.number),
+            (None, ShopAuth::Hmac) if verify(signed, &shop.secrets, self.live.now_s()) => {
+                Actor::Hmac(shop.number)
+            }
             (None, _) => return Err(Reason::Unauthenticated),
         };
         if !shop.ip_allow.is_empty() && !shop.ip_allow.iter().any(|net| net.contains(&address)) {
             return Err(Reason::Forbidden);
         }
-        Ok(Sender { tenant: Arc::clone(tenant), shop: Arc::clone(shop), actor })
+        Ok(Sender {
+            tenant: Arc::clone(tenant),
+            shop: Arc::clone(shop),
+            actor,
+        })
     }
 
     /// Judges one postback.
@@ -167,7 +181,9 @@ impl ConversionFlow {
             token,
             goal,
             order,
-            content_hash: tenant.keys.content_hash(&content(form, &token, currency, amount_minor)),
+            content_hash: tenant
+                .keys
+                .content_hash(&content(form, &token, currency, amount_minor)),
             amount_minor,
             currency,
             currency_taken: shop.currencies.contains(&currency),
@@ -176,8 +192,12 @@ impl ConversionFlow {
             now_ms,
             // Serialising texts into memory cannot fail.
             details: Zeroizing::new(serde_json::to_vec(&Details::of(form)).unwrap_or_default()),
-            customer_hash: form.customer_ref.map(|text| tenant.keys.customer_hash(shop.number, text)),
-            assessment: form.signals.assess(Collector::Shop, policy.tcf_vendor_id, now_ms.div_euclid(1_000)),
+            customer_hash: form
+                .customer_ref
+                .map(|text| tenant.keys.customer_hash(shop.number, text)),
+            assessment: form
+                .signals
+                .assess(Collector::Shop, policy.tcf_vendor_id, now_ms.div_euclid(1_000)),
             mode: sender.mode(),
             test: form.test,
             dry_run: form.dry_run,
@@ -197,7 +217,8 @@ impl ConversionFlow {
         correction: &Correction<'_>,
         request: RequestId,
     ) -> Result<Amended, FlowError> {
-        self.amend(caller, Target::Conversion(conversion), correction, request).await
+        self.amend(caller, Target::Conversion(conversion), correction, request)
+            .await
     }
 
     /// Corrects a conversion by its order. A manager's key belongs to no shop and has to use the id.
@@ -212,13 +233,25 @@ impl ConversionFlow {
     ) -> Result<Amended, FlowError> {
         let shop = caller.shop.ok_or(FlowError::Refused(Reason::Forbidden))?;
         let routing = self.live.routing();
-        let tenant = routing.tenants.get(&caller.tenant).ok_or(FlowError::Refused(Reason::NotFound))?;
+        let tenant = routing
+            .tenants
+            .get(&caller.tenant)
+            .ok_or(FlowError::Refused(Reason::NotFound))?;
         let order_hash = tenant.keys.order_hash(order_id);
         // A goal's name may stand in several campaigns of the shop; the order is under one of them.
         let mut last = FlowError::Refused(Reason::NotFound);
         for goal in goals_named(tenant, shop, goal) {
-            let order = OrderRef { tenant: caller.tenant, shop, goal, test, order_hash };
-            match self.amend(caller, Target::Order(order), correction, request).await {
+            let order = OrderRef {
+                tenant: caller.tenant,
+                shop,
+                goal,
+                test,
+                order_hash,
+            };
+            match self
+                .amend(caller, Target::Order(order), correction, request)
+                .await
+            {
                 Err(FlowError::Refused(Reason::NotFound)) => {}
                 Err(FlowError::Refused(Reason::ConsentWithdrawn)) => {
                     last = FlowError::Refused(Reason::ConsentWithdrawn);
@@ -254,9 +287,10 @@ impl ConversionFlow {
         };
         match self.ledger.submit(Command::Amend(Box::new(command))).await {
             Ok(Reply::Amended(Ok(amended))) => Ok(amended),
-            Ok(Reply::Amended(Err(Reason::InvalidRequest))) => {
-                Err(FlowError::Invalid("amount", "is not an amount in the conversion's currency"))
-            }
+            Ok(Reply::Amended(Err(Reason::InvalidRequest))) => Err(FlowError::Invalid(
+                "amount",
+                "is not an amount in the conversion's currency",
+            )),
             Ok(Reply::Amended(Err(reason))) => Err(FlowError::Refused(reason)),
             Ok(_) => Err(FlowError::Refused(Reason::Internal)),
             Err(_) => Err(FlowError::Refused(Reason::Unavailable)),
@@ -276,13 +310,15 @@ fn cut<const N: usize>(random: &[u8; 64], from: usize) -> [u8; N] {
 fn money(shop: &ShopRoute, form: &Form<'_>) -> Result<(Currency, i64), FlowError> {
     let currency = match form.currency {
         None => shop.currency,
-        Some(code) => {
-            Currency::parse(code).map_err(|_| FlowError::Invalid("currency", "is not an ISO 4217 code in use"))?
-        }
+        Some(code) => Currency::parse(code)
+            .map_err(|_| FlowError::Invalid("currency", "is not an ISO 4217 code in use"))?,
     };
     let amount = form.amount.map_or(Ok(0), |text| parse_amount(text, currency));
     let amount = amount.map_err(|_| {
-        FlowError::Invalid("amount", "is not a decimal amount of at most the currency's decimals, or is too large")
+        FlowError::Invalid(
+            "amount",
+            "is not a decimal amount of at most the currency's decimals, or is too large",
+        )
     })?;
     Ok((currency, amount))
 }
@@ -290,14 +326,23 @@ fn money(shop: &ShopRoute, form: &Form<'_>) -> Result<(Currency, i64), FlowError
 /// Opens a token for this tenant, and compares the shop.
 pub(super) fn open(tenant: &TenantRoute, shop: &ShopRoute, text: Option<&str>) -> Token {
     let Some(text) = text else { return Token::Missing };
-    let Ok(claims) = token::open(&tenant.keys, text) else { return Token::Unreadable };
+    let Ok(claims) = token::open(&tenant.keys, text) else {
+        return Token::Unreadable;
+    };
     let campaign = i64::from(claims.campaign);
     if i64::from(claims.shop) != shop.number || !tenant.campaigns.contains_key(&campaign) {
         return Token::Unreadable;
     }
-    let click =
-        ClickKey { tenant: tenant.number(), issued_at_s: i64::from(claims.issued_at_s), click: claims.click };
-    Token::Opened { click, campaign, publisher: i64::from(claims.publisher) }
+    let click = ClickKey {
+        tenant: tenant.number(),
+        issued_at_s: i64::from(claims.issued_at_s),
+        click: claims.click,
+    };
+    Token::Opened {
+        click,
+        campaign,
+        publisher: i64::from(claims.publisher),
+    }
 }
 
 /// The goals of a shop's campaigns that have this name.
@@ -306,7 +351,11 @@ pub(super) fn goals_named<'a>(
     shop: i64,
     name: &'a str,
 ) -> impl Iterator<Item = i64> + use<'a> {
-    tenant.campaigns.values().filter(move |campaign| campaign.shop == shop).filter_map(move |campaign| campaign.goal(name))
+    tenant
+        .campaigns
+        .values()
+        .filter(move |campaign| campaign.shop == shop)
+        .filter_map(move |campaign| campaign.goal(name))
 }
 
 /// The goal's number in the token's campaign; without a readable token, in any of the shop's.
@@ -324,13 +373,21 @@ fn order(
     goal: Option<i64>,
     form: &Form<'_>,
 ) -> Option<OrderRef> {
-    let Token::Opened { click, .. } = token else { return None };
+    let Token::Opened { click, .. } = token else {
+        return None;
+    };
     let order_hash = match form.order_id {
         Some(order_id) => tenant.keys.order_hash(order_id),
         // Without an order id, one conversion per click and goal.
         None => tenant.keys.click_order_hash(&click.click),
     };
-    Some(OrderRef { tenant: tenant.number(), shop: shop.number, goal: goal?, test: form.test, order_hash })
+    Some(OrderRef {
+        tenant: tenant.number(),
+        shop: shop.number,
+        goal: goal?,
+        test: form.test,
+        order_hash,
+    })
 }
 
 /// What makes two postbacks of one order the same: everything that is recorded of them but the time of arrival and the

@@ -23,7 +23,11 @@ pub struct Readiness {
 impl HealthFlow {
     /// Over the shared parts and the ledger with its capacity.
     pub fn new(live: Arc<Live>, ledger: Ledger, capacity: usize) -> Self {
-        Self { live, ledger, capacity }
+        Self {
+            live,
+            ledger,
+            capacity,
+        }
     }
 
     /// Runs the checks.

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod live;
 pub mod objects;
 pub mod provision;
+pub mod report;
 
 pub use live::{Clock, Entropy, Live};
 

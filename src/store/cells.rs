@@ -22,6 +22,10 @@ pub enum Cells {
     Int(Vec<i64>),
     /// Texts.
     Text(Vec<String>),
+    /// Words of ours.
+    Word(Vec<&'static str>),
+    /// Sixteen bytes each.
+    Hash(Vec<[u8; 16]>),
     /// Byte strings.
     Bytes(Vec<Vec<u8>>),
     /// Byte strings or nothing.
@@ -37,6 +41,8 @@ impl Cells {
         match self {
             Cells::Int(cells) => cells.len(),
             Cells::Text(cells) => cells.len(),
+            Cells::Word(cells) => cells.len(),
+            Cells::Hash(cells) => cells.len(),
             Cells::Bytes(cells) => cells.len(),
             Cells::MaybeBytes(cells) => cells.len(),
             Cells::Id(cells) => cells.len(),
@@ -47,8 +53,8 @@ impl Cells {
     fn array_type(&self) -> &'static str {
         match self {
             Cells::Int(_) => "bigint[]",
-            Cells::Text(_) => "text[]",
-            Cells::Bytes(_) | Cells::MaybeBytes(_) => "bytea[]",
+            Cells::Text(_) | Cells::Word(_) => "text[]",
+            Cells::Bytes(_) | Cells::MaybeBytes(_) | Cells::Hash(_) => "bytea[]",
             Cells::Id(_) => "uuid[]",
             Cells::Flag(_) => "boolean[]",
         }
@@ -103,6 +109,8 @@ impl Rows {
             match cells {
                 Cells::Int(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
                 Cells::Text(cells) => statement.raw_bind_parameter(place, cells.get(row).map(String::as_str))?,
+                Cells::Word(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
+                Cells::Hash(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
                 Cells::Bytes(cells) => statement.raw_bind_parameter(place, cells.get(row).map(Vec::as_slice))?,
                 Cells::MaybeBytes(cells) => {
                     statement.raw_bind_parameter(place, cells.get(row).and_then(Option::as_deref))?;
@@ -123,6 +131,8 @@ macro_rules! bind_arrays {
             query = match cells {
                 Cells::Int(cells) => query.bind(cells.as_slice()),
                 Cells::Text(cells) => query.bind(cells.as_slice()),
+                Cells::Word(cells) => query.bind(cells.as_slice()),
+                Cells::Hash(cells) => query.bind(cells.as_slice()),
                 Cells::Bytes(cells) => query.bind(cells.as_slice()),
                 Cells::MaybeBytes(cells) => query.bind(cells.as_slice()),
                 Cells::Id(cells) => query.bind(cells.as_slice()),
@@ -146,7 +156,7 @@ impl Batch {
                 let mut text = String::new();
                 rows.postgres_text(0, &mut text);
                 let query = bind_arrays!(sqlx::query(AssertSqlSafe(text)), &rows.cells);
-                Ok(query.execute(&mut *inner.connection).await?.rows_affected())
+                Ok(query.execute(&mut inner.connection).await?.rows_affected())
             }
         }
     }
@@ -190,7 +200,7 @@ impl Batch {
                 let mut text = String::new();
                 rows.postgres_text(0, &mut text);
                 let query: QueryAs<'_, Postgres, O, PgArguments> = sqlx::query_as(AssertSqlSafe(text));
-                Ok(bind_arrays!(query, &rows.cells).fetch_all(&mut *inner.connection).await?)
+                Ok(bind_arrays!(query, &rows.cells).fetch_all(&mut inner.connection).await?)
             }
         }
     }
@@ -242,7 +252,7 @@ impl PostgresBatch {
         for (rows, _) in &waiting {
             query = bind_arrays!(query, &rows.cells);
         }
-        let written = query.fetch_one(&mut *self.connection).await?;
+        let written = query.fetch_one(&mut self.connection).await?;
         for (place, (rows, expected)) in waiting.iter().enumerate() {
             let count: i64 = written.try_get(place)?;
             met(*expected, rows.count(), u64::try_from(count).unwrap_or(0))?;

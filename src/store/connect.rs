@@ -4,10 +4,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
-use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -72,12 +72,28 @@ impl StoreError {
 /// The pools.
 #[derive(Clone)]
 pub(super) enum Pools {
-    /// One writing connection for management, several reading ones, and the ledger's own. Whoever writes, management or
-    /// ledger, holds the lock on the ledger's: they take turns in the order they came, and SQLite's busy waiting, which
-    /// knows no order, is left to other processes.
-    Sqlite { write: SqlitePool, read: SqlitePool, ledger: Arc<Mutex<rusqlite::Connection>> },
-    /// One pool for everything.
-    Postgres(PgPool),
+    /// Management writes on one connection, the ledger on one of its own, reports read on several.
+    Sqlite {
+        /// Management's.
+        write: SqlitePool,
+        /// For reading.
+        read: SqlitePool,
+        /// The ledger's.
+        ledger: Arc<Mutex<rusqlite::Connection>>,
+        /// Held by whoever writes: management and ledger take turns in the order they came. SQLite's own waiting knows no
+        /// order and is left to other processes.
+        turn: Arc<Mutex<()>>,
+    },
+    /// One pool for everything but the ledger.
+    Postgres {
+        /// For management and reading.
+        pool: PgPool,
+        /// The ledger's connection, while it is good. The pool would test it before and after each batch, and hand out
+        /// another one meanwhile, whose statements are not prepared.
+        ledger: Arc<Mutex<Option<PgConnection>>>,
+        /// For making it anew.
+        ledger_options: Box<PgConnectOptions>,
+    },
 }
 
 /// The database.
@@ -90,6 +106,21 @@ pub struct Store {
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The ledger's look-ups name at most 1,024 keys, each of which an index finds. Left to its guesses about arrays and about
+/// tables that grew since it last looked, PostgreSQL reads whole partitions to join them by hash, and plans that anew for
+/// every batch.
+const LEDGER_PLANS: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+];
+/// Pages that postbacks find their clicks and orders in. SQLite's own 2 MiB are read anew from the file again and again.
+const LEDGER_CACHE_KIB: i64 = 16 * 1_024;
+/// Pages in the WAL until they are moved into the file: four times SQLite's, since the pages at the right edge are written
+/// with every batch and moved once.
+const CHECKPOINT_PAGES: i64 = 4_000;
 /// Prepared statements that the ledger's connection keeps: more than it has.
 const LEDGER_STATEMENTS: usize = 128;
 
@@ -104,6 +135,8 @@ fn open_ledger(options: &SqliteConnectOptions) -> Result<rusqlite::Connection, S
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "cache_size", -LEDGER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.set_prepared_statement_cache_capacity(LEDGER_STATEMENTS);
     Ok(connection)
 }
@@ -144,7 +177,7 @@ impl Store {
         Ok(Self {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
-            pools: Pools::Sqlite { write, read, ledger },
+            pools: Pools::Sqlite { write, read, ledger, turn: Arc::default() },
         })
     }
 
@@ -154,6 +187,7 @@ impl Store {
             .options([("search_path", "public,vault")])
             .application_name("einklang")
             .disable_statement_logging();
+        let ledger_options = options.clone().options(LEDGER_PLANS);
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -163,7 +197,7 @@ impl Store {
         Ok(Self {
             write: connection.clone(),
             read: connection,
-            pools: Pools::Postgres(pool),
+            pools: Pools::Postgres { pool, ledger: Arc::default(), ledger_options: Box::new(ledger_options) },
         })
     }
 
@@ -171,6 +205,15 @@ impl Store {
     pub async fn migrate(&self, now_s: i64) -> Result<(), StoreError> {
         Migrator::up(&self.write, None).await?;
         self.prepare_months(now_s).await
+    }
+
+    /// Every migration by name, with whether it is applied. Changes nothing.
+    pub async fn migrations(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        let all = Migrator::get_migration_with_status_read_only(&self.read).await?;
+        let named = all
+            .into_iter()
+            .map(|one| (one.name().to_owned(), one.status() == MigrationStatus::Applied));
+        Ok(named.collect())
     }
 
     /// How many migrations are not applied yet.
@@ -195,7 +238,7 @@ impl Store {
 
     /// Whether this is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
-        matches!(self.pools, Pools::Postgres(_))
+        matches!(self.pools, Pools::Postgres { .. })
     }
 
     /// Whether the database answers.
@@ -218,17 +261,23 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { write, read, ledger: _ } => {
+            Pools::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { pool, ledger, .. } => {
+                if let Some(connection) = ledger.lock().await.take() {
+                    // It closes when dropped; this only says goodbye first.
+                    let _ = connection.close().await;
+                }
+                pool.close().await;
+            }
         }
     }
 
     /// Makes PostgreSQL's monthly partitions from last month to three months ahead. SQLite has none.
     pub async fn prepare_months(&self, now_s: i64) -> Result<(), StoreError> {
-        let Pools::Postgres(pool) = &self.pools else {
+        let Pools::Postgres { pool, .. } = &self.pools else {
             return Ok(());
         };
         let this = i64::from(crate::domain::keys::epoch_of(now_s));

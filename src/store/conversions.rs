@@ -38,7 +38,21 @@ pub struct Recorded {
     pub click: Option<(ClickKey, Vec<u8>)>,
 }
 
-type Tuple = (i64, i64, i64, i64, i64, String, i64, String, bool, Option<i64>, Option<Uuid>, Option<Vec<u8>>, i64);
+type Tuple = (
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    String,
+    i64,
+    String,
+    bool,
+    Option<i64>,
+    Option<Uuid>,
+    Option<Vec<u8>>,
+    i64,
+);
 
 impl Batch {
     /// One conversion, locked until this transaction ends.
@@ -49,8 +63,16 @@ impl Batch {
         const LOCKED: &str = ") SELECT v.shop, v.campaign, v.publisher, v.link, v.goal, v.status, v.amount_minor, \
              v.currency, v.test, v.issued_at_s, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
              WHERE v.tenant = k.t AND v.recorded_at_s = k.r AND v.conversion_id = k.c FOR UPDATE OF v";
-        let after = if matches!(self, Batch::Postgres(_)) { LOCKED } else { SELECT };
-        let rows = Rows { before: "WITH k(t, r, c) AS (", cells: key(tenant, id), after };
+        let after = if matches!(self, Batch::Postgres(_)) {
+            LOCKED
+        } else {
+            SELECT
+        };
+        let rows = Rows {
+            before: "WITH k(t, r, c) AS (",
+            cells: key(tenant, id),
+            after,
+        };
         let found: Vec<Tuple> = self.look_up(&rows).await?;
         Ok(found.into_iter().next().map(|row| Recorded {
             conversion_id: id,
@@ -65,9 +87,20 @@ impl Batch {
             test: row.8,
             erased: row.10.is_none(),
             updated_at_ms: row.12,
-            click: row.9.zip(row.10).zip(row.11).map(|((issued_at_s, click), order_hash)| {
-                (ClickKey { tenant, issued_at_s, click: ClickId(click.into_bytes()) }, order_hash)
-            }),
+            click: row
+                .9
+                .zip(row.10)
+                .zip(row.11)
+                .map(|((issued_at_s, click), order_hash)| {
+                    (
+                        ClickKey {
+                            tenant,
+                            issued_at_s,
+                            click: ClickId(click.into_bytes()),
+                        },
+                        order_hash,
+                    )
+                }),
         }))
     }
 
@@ -81,7 +114,11 @@ impl Batch {
         now_ms: i64,
     ) -> Result<(), StoreError> {
         let mut cells = key(tenant, id);
-        cells.extend([Cells::Text(vec![status.to_owned()]), Cells::Int(vec![amount_minor]), Cells::Int(vec![now_ms])]);
+        cells.extend([
+            Cells::Text(vec![status.to_owned()]),
+            Cells::Int(vec![amount_minor]),
+            Cells::Int(vec![now_ms]),
+        ]);
         let rows = Rows {
             before: "WITH k(t, r, c, s, a, u) AS (",
             cells,
@@ -95,5 +132,9 @@ impl Batch {
 }
 
 fn key(tenant: i64, id: Uuid) -> Vec<Cells> {
-    vec![Cells::Int(vec![tenant]), Cells::Int(vec![seconds_of(id)]), Cells::Id(vec![id])]
+    vec![
+        Cells::Int(vec![tenant]),
+        Cells::Int(vec![seconds_of(id)]),
+        Cells::Id(vec![id]),
+    ]
 }

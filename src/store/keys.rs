@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::connect::{Store, StoreError};
 use super::tx::Tx;
-use crate::domain::keys::{KeyPurpose, KeyRing, NONCE_BYTES, Place, Secret};
+use crate::domain::keyring::{KeyPurpose, KeyRing};
+use crate::domain::keys::{NONCE_BYTES, Place, Secret};
 
 /// A supply of secret random bytes: `app` passes the system's generator.
 pub type Random<'a> = &'a (dyn Fn(&mut [u8]) + Send + Sync);

@@ -9,7 +9,8 @@ use super::routing::{load_secrets, parse, secret_place, secret_row, word};
 use super::rows::{document, object};
 use super::tx::Tx;
 use crate::domain::campaign::{Publisher, Shop};
-use crate::domain::keys::{KeyRing, NONCE_BYTES};
+use crate::domain::keyring::KeyRing;
+use crate::domain::keys::NONCE_BYTES;
 use entity::{publisher, shop, shop_secret};
 
 impl Kept for Shop {

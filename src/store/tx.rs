@@ -10,8 +10,8 @@ use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, Statement,
     TransactionOptions, TransactionTrait,
 };
-use sqlx::pool::PoolConnection;
-use sqlx::{Executor, Postgres, Row};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor, Row};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -35,14 +35,14 @@ impl Reader<'_> {
 pub struct Tx {
     inner: DatabaseTransaction,
     /// On SQLite the ledger waits while this is held; declared last, so that it is let go of last.
-    _turn: Option<OwnedMutexGuard<rusqlite::Connection>>,
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Tx {
     pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
         let turn = match pools {
-            Pools::Sqlite { ledger, .. } => Some(Arc::clone(ledger).lock_owned().await),
-            Pools::Postgres(_) => None,
+            Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
+            Pools::Postgres { .. } => None,
         };
         let options = TransactionOptions {
             // A deferred transaction that turns into a writer can fail at once when another process writes.
@@ -105,15 +105,17 @@ pub enum Batch {
 pub struct SqliteBatch {
     pub(super) connection: OwnedMutexGuard<rusqlite::Connection>,
     ended: bool,
+    _turn: OwnedMutexGuard<()>,
 }
 
-/// A batch on PostgreSQL.
+/// A batch on PostgreSQL. Its connection goes back into the slot only when the transaction has ended: one that is dropped
+/// before is closed, and the database rolls back what it leaves behind.
 pub struct PostgresBatch {
-    pub(super) connection: PoolConnection<Postgres>,
+    pub(super) connection: PgConnection,
+    slot: OwnedMutexGuard<Option<PgConnection>>,
     /// Written together with the next statement: each costs a trip to the database and back.
     pub(super) waiting: Vec<(Rows, Expected)>,
     routing_version: i64,
-    ended: bool,
 }
 
 /// How many of the rows a statement has to write.
@@ -128,8 +130,13 @@ pub(super) enum Expected {
 impl Batch {
     pub(super) async fn begin(pools: &Pools) -> Result<Self, StoreError> {
         match pools {
-            Pools::Sqlite { ledger, .. } => SqliteBatch::begin(Arc::clone(ledger).lock_owned().await),
-            Pools::Postgres(pool) => PostgresBatch::begin(pool.acquire().await?).await,
+            Pools::Sqlite { ledger, turn, .. } => {
+                let turn = Arc::clone(turn).lock_owned().await;
+                SqliteBatch::begin(Arc::clone(ledger).lock_owned().await, turn)
+            }
+            Pools::Postgres { ledger, ledger_options, .. } => {
+                PostgresBatch::begin(ledger_options, Arc::clone(ledger).lock_owned().await).await
+            }
         }
     }
 
@@ -146,7 +153,7 @@ impl Batch {
 
     /// Writes the trail and commits. After an error the outcome may be unknown: such a batch is not tried again.
     pub async fn commit_with(mut self, trail: &Trail) -> Result<(), StoreError> {
-        self.insert_entries(trail).await?;
+        self.insert_entries(trail)?;
         self.end().await
     }
 
@@ -160,7 +167,7 @@ impl Batch {
     pub async fn leave_unchanged(self) -> Result<(), StoreError> {
         match self {
             Batch::Sqlite(mut inner) => inner.run(ROLLBACK),
-            Batch::Postgres(mut inner) => inner.run(ROLLBACK).await,
+            Batch::Postgres(inner) => inner.run(ROLLBACK).await,
         }
     }
 
@@ -169,7 +176,7 @@ impl Batch {
         let unknown = |error| StoreError::CommitUnknown(Box::new(error));
         match self {
             Batch::Sqlite(mut inner) => inner.run(COMMIT).map_err(unknown),
-            Batch::Postgres(mut inner) => inner.run(COMMIT).await.map_err(unknown),
+            Batch::Postgres(inner) => inner.run(COMMIT).await.map_err(unknown),
         }
     }
 }
@@ -179,9 +186,12 @@ const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 
 impl SqliteBatch {
-    fn begin(connection: OwnedMutexGuard<rusqlite::Connection>) -> Result<Batch, StoreError> {
+    fn begin(
+        connection: OwnedMutexGuard<rusqlite::Connection>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Batch, StoreError> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Batch::Sqlite(Self { connection, ended: false }))
+        Ok(Batch::Sqlite(Self { connection, ended: false, _turn: turn }))
     }
 
     fn run(&mut self, end: &'static str) -> Result<(), StoreError> {
@@ -202,28 +212,31 @@ impl Drop for SqliteBatch {
 
 impl PostgresBatch {
     /// Begins and reads the routing version in one trip to the database.
-    async fn begin(mut connection: PoolConnection<Postgres>) -> Result<Batch, StoreError> {
-        const BEGIN: &str = "BEGIN; SELECT version FROM routing WHERE id = 1";
-        let row = connection.fetch_one(sqlx::raw_sql(BEGIN)).await;
-        let mut inner = Self { connection, waiting: Vec::new(), routing_version: 0, ended: false };
-        inner.routing_version = row?.try_get(0)?;
-        Ok(Batch::Postgres(inner))
+    async fn begin(
+        options: &PgConnectOptions,
+        mut slot: OwnedMutexGuard<Option<PgConnection>>,
+    ) -> Result<Batch, StoreError> {
+        // The kept one may have died since the last batch; then a new one decides whether there is a database.
+        if let Some(mut kept) = slot.take()
+            && let Ok(routing_version) = begin(&mut kept).await
+        {
+            return Ok(Batch::Postgres(Self { connection: kept, slot, waiting: Vec::new(), routing_version }));
+        }
+        let mut connection = options.connect().await?;
+        let routing_version = begin(&mut connection).await?;
+        Ok(Batch::Postgres(Self { connection, slot, waiting: Vec::new(), routing_version }))
     }
 
-    async fn run(&mut self, end: &'static str) -> Result<(), StoreError> {
+    async fn run(mut self, end: &'static str) -> Result<(), StoreError> {
         self.connection.execute(sqlx::raw_sql(end)).await?;
-        self.ended = true;
+        *self.slot = Some(self.connection);
         Ok(())
     }
 }
 
-impl Drop for PostgresBatch {
-    fn drop(&mut self) {
-        if !self.ended {
-            // The database rolls back what a closed connection leaves behind; nobody gets it with a transaction open.
-            self.connection.close_on_drop();
-        }
-    }
+async fn begin(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    const BEGIN: &str = "BEGIN; SELECT version FROM routing WHERE id = 1";
+    connection.fetch_one(sqlx::raw_sql(BEGIN)).await?.try_get(0)
 }
 
 /// The key of an entry's row: its time, or its day where the time may not be kept, and bits of its nonce.

@@ -14,8 +14,10 @@ use crate::domain::refusal::RefusalMode;
 
 /// How many HMAC secrets may be live: the present one and the next, while rotating.
 pub const HMAC_SECRETS: usize = 2;
-/// Entries that a shop's lists may have.
+/// Entries that a shop's lists of hosts and ranges may have.
 const LIST_ENTRIES: usize = 50;
+/// Currencies that a shop may take: more than there are.
+const CURRENCIES: usize = 200;
 
 /// A shop.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,9 +78,9 @@ impl ShopDraft {
         let code = "must be an ISO 4217 code of three upper-case letters";
         require(known(&self.currency), "currency", code)?;
         require(
-            self.currencies.len() <= LIST_ENTRIES && self.currencies.iter().all(known),
+            self.currencies.len() <= CURRENCIES && self.currencies.iter().all(known),
             "currencies",
-            "must be at most 50 ISO 4217 codes of three upper-case letters",
+            "must be at most 200 ISO 4217 codes of three upper-case letters",
         )?;
         require(
             self.ip_allow.len() <= LIST_ENTRIES

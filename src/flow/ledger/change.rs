@@ -22,7 +22,7 @@ impl Work {
     pub(super) async fn change_consent(&mut self, consent: &ConsentCommand) -> Result<Reply, StoreError> {
         let tenant = self.tenant(consent.tenant)?;
         // What this batch has recorded so far may be what the change is about.
-        self.flush().await?;
+        self.flush()?;
         let clicks = self.clicks_of(consent).await?;
         let state = consent.assessment.state(&tenant.policy.policy);
         let applied = match state {
@@ -94,7 +94,13 @@ impl Work {
         Ok(true)
     }
 
-    fn note_change(&mut self, consent: &ConsentCommand, tenant: &TenantRoute, outcome: &'static str, nonce: &[u8; 16]) {
+    fn note_change(
+        &mut self,
+        consent: &ConsentCommand,
+        tenant: &TenantRoute,
+        outcome: &'static str,
+        nonce: &[u8; 16],
+    ) {
         let mut event = AuditEvent::new(consent.tenant, "consent.changed", &consent.actor, outcome, nonce);
         event.day = Some(day_of(tenant, consent.now_ms).1);
         event.policy_version = Some(tenant.policy.version);
@@ -105,7 +111,7 @@ impl Work {
 
     /// A correction of a conversion: another status, or a lower amount. Needs neither token nor signal.
     pub(super) async fn amend(&mut self, amend: &AmendCommand) -> Result<Reply, StoreError> {
-        self.flush().await?;
+        self.flush()?;
         let Some(recorded) = self.recorded(amend).await? else {
             return Ok(Reply::Amended(Err(self.missing(amend).await?)));
         };
@@ -116,17 +122,28 @@ impl Work {
         let unchanged = status == recorded.status && amount_minor == recorded.amount_minor;
         if !unchanged {
             self.batch
-                .change_conversion(amend.tenant, recorded.conversion_id, status, amount_minor, amend.now_ms)
+                .change_conversion(
+                    amend.tenant,
+                    recorded.conversion_id,
+                    status,
+                    amount_minor,
+                    amend.now_ms,
+                )
                 .await?;
             self.move_counts(amend, &recorded, status, amount_minor);
-            self.note_amendment(amend, &recorded, status, amount_minor).await?;
+            self.note_amendment(amend, &recorded, status, amount_minor)
+                .await?;
         }
         Ok(Reply::Amended(Ok(Amended {
             conversion: recorded.conversion_id,
             status: status.to_owned(),
             amount_minor,
             currency: recorded.currency,
-            updated_at_ms: if unchanged { recorded.updated_at_ms } else { amend.now_ms },
+            updated_at_ms: if unchanged {
+                recorded.updated_at_ms
+            } else {
+                amend.now_ms
+            },
         })))
     }
 
@@ -146,19 +163,34 @@ impl Work {
 
     /// An order that is suppressed belonged to an erased click; any other is unknown.
     async fn missing(&mut self, amend: &AmendCommand) -> Result<Reason, StoreError> {
-        let Target::Order(order) = &amend.target else { return Ok(Reason::NotFound) };
+        let Target::Order(order) = &amend.target else {
+            return Ok(Reason::NotFound);
+        };
         let tenant = self.tenant(amend.tenant)?;
-        let entry = tenant.keys.suppressed_order(order.shop, order.goal, &order.order_hash);
+        let entry = tenant
+            .keys
+            .suppressed_order(order.shop, order.goal, &order.order_hash);
         let suppressed = self.batch.suppressed(&mut vec![(amend.tenant, entry)]).await?;
-        Ok(if suppressed.is_empty() { Reason::NotFound } else { Reason::ConsentWithdrawn })
+        Ok(if suppressed.is_empty() {
+            Reason::NotFound
+        } else {
+            Reason::ConsentWithdrawn
+        })
     }
 
     /// Takes the conversion out of its old counter and puts it into the new one.
-    fn move_counts(&mut self, amend: &AmendCommand, recorded: &Recorded, status: &'static str, amount_minor: i64) {
+    fn move_counts(
+        &mut self,
+        amend: &AmendCommand,
+        recorded: &Recorded,
+        status: &'static str,
+        amount_minor: i64,
+    ) {
         if recorded.test {
             return;
         }
-        let (Some(old), Ok(currency)) = (status_word(&recorded.status), Currency::parse(&recorded.currency)) else {
+        let (Some(old), Ok(currency)) = (status_word(&recorded.status), Currency::parse(&recorded.currency))
+        else {
             return;
         };
         // The figures belong to the moment in which the conversion was recorded.
@@ -191,8 +223,13 @@ impl Work {
         status: &str,
         amount_minor: i64,
     ) -> Result<(), StoreError> {
-        let mut event =
-            AuditEvent::new(amend.tenant, "conversion.changed", &amend.actor, "changed", &amend.nonce);
+        let mut event = AuditEvent::new(
+            amend.tenant,
+            "conversion.changed",
+            &amend.actor,
+            "changed",
+            &amend.nonce,
+        );
         event.at_ms = Some(amend.now_ms);
         event.campaign = Some(recorded.campaign);
         event.commitment = self.commitment_of(amend, recorded).await?;
@@ -201,14 +238,26 @@ impl Work {
         event.test = recorded.test;
         if status != recorded.status {
             let (old, new) = (Some(recorded.status.clone()), Some(status.to_owned()));
-            event.changes.push(Change { field: "status", old, new });
+            event.changes.push(Change {
+                field: "status",
+                old,
+                new,
+            });
         }
         if amount_minor != recorded.amount_minor {
             // The old and new amounts stand in the row's history of counts, not in the log.
-            event.changes.push(Change { field: "amount", old: None, new: None });
+            event.changes.push(Change {
+                field: "amount",
+                old: None,
+                new: None,
+            });
         }
         if let Some(reason) = &amend.reason {
-            event.changes.push(Change { field: "reason", old: None, new: Some(reason.clone()) });
+            event.changes.push(Change {
+                field: "reason",
+                old: None,
+                new: Some(reason.clone()),
+            });
         }
         self.entries.push(event.into());
         Ok(())
@@ -220,7 +269,9 @@ impl Work {
         amend: &AmendCommand,
         recorded: &Recorded,
     ) -> Result<Option<String>, StoreError> {
-        let Some((key, order_hash)) = &recorded.click else { return Ok(None) };
+        let Some((key, order_hash)) = &recorded.click else {
+            return Ok(None);
+        };
         let tenant = self.tenant(amend.tenant)?;
         let found = self.batch.click_facts(&mut vec![*key], false).await?;
         let secrets = found.get(key).and_then(|facts| {
@@ -228,14 +279,22 @@ impl Work {
             tenant.keys.click(epoch, facts.salt.as_ref()?).ok()
         });
         Ok(secrets.map(|secrets| {
-            hex::encode(commitment(&secrets.subject, LOG_EPOCH, &amend.nonce, &key.click.0, order_hash))
+            hex::encode(commitment(
+                &secrets.subject,
+                LOG_EPOCH,
+                &amend.nonce,
+                &key.click.0,
+                order_hash,
+            ))
         }))
     }
 }
 
 /// The status word as a constant.
 fn status_word(text: &str) -> Option<&'static str> {
-    ["pending", "confirmed", "cancelled"].into_iter().find(|word| *word == text)
+    ["pending", "confirmed", "cancelled"]
+        .into_iter()
+        .find(|word| *word == text)
 }
 
 /// What a correction comes to. Cancelled is final, and an amount is only ever lowered: a shop that could raise it later
@@ -259,7 +318,11 @@ fn plan(amend: &AmendCommand, recorded: &Recorded) -> Planned {
     };
     let lowered = amount_minor <= recorded.amount_minor;
     let frozen = old == "cancelled" && amount_minor != recorded.amount_minor;
-    if moves && lowered && !frozen { Ok((status, amount_minor)) } else { Err(Reason::Conflict) }
+    if moves && lowered && !frozen {
+        Ok((status, amount_minor))
+    } else {
+        Err(Reason::Conflict)
+    }
 }
 
 #[cfg(test)]
@@ -301,15 +364,45 @@ mod tests {
 
     #[test]
     fn corrections_go_one_way() {
-        assert_eq!(planned("pending", Some("confirmed"), None, false), Ok(("confirmed", 5_000)));
-        assert_eq!(planned("confirmed", Some("cancelled"), None, false), Ok(("cancelled", 5_000)));
-        assert_eq!(planned("confirmed", None, Some("49.99"), false), Ok(("confirmed", 4_999)));
-        assert_eq!(planned("confirmed", None, Some("50.01"), false), Err(Reason::Conflict));
-        assert_eq!(planned("confirmed", Some("pending"), None, false), Err(Reason::Conflict));
-        assert_eq!(planned("cancelled", Some("confirmed"), None, false), Err(Reason::Conflict));
-        assert_eq!(planned("cancelled", None, Some("1"), false), Err(Reason::Conflict));
-        assert_eq!(planned("cancelled", Some("cancelled"), None, false), Ok(("cancelled", 5_000)));
-        assert_eq!(planned("confirmed", None, Some("1.001"), false), Err(Reason::InvalidRequest));
-        assert_eq!(planned("confirmed", Some("cancelled"), None, true), Err(Reason::ConsentWithdrawn));
+        assert_eq!(
+            planned("pending", Some("confirmed"), None, false),
+            Ok(("confirmed", 5_000))
+        );
+        assert_eq!(
+            planned("confirmed", Some("cancelled"), None, false),
+            Ok(("cancelled", 5_000))
+        );
+        assert_eq!(
+            planned("confirmed", None, Some("49.99"), false),
+            Ok(("confirmed", 4_999))
+        );
+        assert_eq!(
+            planned("confirmed", None, Some("50.01"), false),
+            Err(Reason::Conflict)
+        );
+        assert_eq!(
+            planned("confirmed", Some("pending"), None, false),
+            Err(Reason::Conflict)
+        );
+        assert_eq!(
+            planned("cancelled", Some("confirmed"), None, false),
+            Err(Reason::Conflict)
+        );
+        assert_eq!(
+            planned("cancelled", None, Some("1"), false),
+            Err(Reason::Conflict)
+        );
+        assert_eq!(
+            planned("cancelled", Some("cancelled"), None, false),
+            Ok(("cancelled", 5_000))
+        );
+        assert_eq!(
+            planned("confirmed", None, Some("1.001"), false),
+            Err(Reason::InvalidRequest)
+        );
+        assert_eq!(
+            planned("confirmed", Some("cancelled"), None, true),
+            Err(Reason::ConsentWithdrawn)
+        );
     }
 }

@@ -4,8 +4,8 @@
 //! takes too long is `Unavailable`: a click then becomes a plain redirect, a postback is told to try again. Nothing is
 //! acknowledged that is not committed.
 
-pub mod command;
 mod change;
+pub mod command;
 mod postback;
 pub(in crate::flow) mod writer;
 
@@ -61,7 +61,9 @@ impl Ledger {
     /// Submits a command and waits for its commit.
     pub async fn submit(&self, command: Command) -> Result<Reply, Unavailable> {
         let (answer, waiting) = oneshot::channel();
-        self.lane.submit(Job { command, answer }).map_err(|_| Unavailable)?;
+        self.lane
+            .submit(Job { command, answer })
+            .map_err(|_| Unavailable)?;
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(Ok(reply)) => reply,
             // The writer is gone, or the commit takes too long: nothing may be said to be recorded.
@@ -71,7 +73,12 @@ impl Ledger {
 
     /// Counts a click that was redirected while the ledger could not take it. Kept in memory until the next batch.
     pub fn count_missed(&self, key: UntrackedKey) {
-        *self.missed.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default() += 1;
+        *self
+            .missed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key)
+            .or_default() += 1;
     }
 
     /// How many commands wait.

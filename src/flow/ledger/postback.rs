@@ -2,7 +2,9 @@
 
 use super::command::{Answer, PostbackCommand, Reply, Token};
 use super::writer::{Work, day_of};
-use crate::domain::attribution::{self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact, Verdict};
+use crate::domain::attribution::{
+    self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact, Verdict,
+};
 use crate::domain::campaign::MAX_WINDOW_DAYS;
 use crate::domain::consent::{ConsentState, is_granted};
 use crate::domain::event::{AuditEvent, LOG_EPOCH, commitment};
@@ -29,8 +31,11 @@ impl Work {
         let tenant = self.tenant(postback.tenant)?;
         let matched = self.matched(postback, &tenant);
         let verdict = self.decide(postback, &tenant, matched.as_ref());
-        let mut answer =
-            Answer { outcome: postback.mode.outcome(verdict.reason), reason: verdict.reason, conversion: None };
+        let mut answer = Answer {
+            outcome: postback.mode.outcome(verdict.reason),
+            reason: verdict.reason,
+            conversion: None,
+        };
         let prior = postback.order.as_ref().and_then(|order| self.orders.get(order));
         if matches!(verdict.reason, Reason::Duplicate | Reason::DuplicateConflict) {
             answer.conversion = prior.map(|prior| prior.conversion_id);
@@ -54,18 +59,33 @@ impl Work {
 
     /// The click with its secrets. A click whose salt is gone counts as erased, whatever else is left of it.
     fn matched(&self, postback: &PostbackCommand, tenant: &TenantRoute) -> Option<Matched> {
-        let Token::Opened { click: key, campaign, publisher } = postback.token else { return None };
+        let Token::Opened {
+            click: key,
+            campaign,
+            publisher,
+        } = postback.token
+        else {
+            return None;
+        };
         let facts = self.clicks.get(&key)?.clone();
         let epoch = u16::try_from(facts.retention_epoch).ok()?;
         let secrets = tenant.keys.click(epoch, facts.salt.as_ref()?).ok()?;
-        Some(Matched { key, campaign, publisher, facts, secrets })
+        Some(Matched {
+            key,
+            campaign,
+            publisher,
+            facts,
+            secrets,
+        })
     }
 
     fn decide(&self, postback: &PostbackCommand, tenant: &TenantRoute, matched: Option<&Matched>) -> Verdict {
         let (token, click, window_seconds) = match postback.token {
             Token::Missing => (TokenFact::Missing, ClickFact::Missing, 0),
             Token::Unreadable => (TokenFact::Unreadable, ClickFact::Missing, 0),
-            Token::Opened { click: key, campaign, .. } => {
+            Token::Opened {
+                click: key, campaign, ..
+            } => {
                 let entry = tenant.keys.suppressed_click(&key.click).to_vec();
                 let click = match matched {
                     _ if self.suppressed.contains(&(postback.tenant, entry)) => ClickFact::Erased,
@@ -77,12 +97,23 @@ impl Work {
                     None if self.clicks.contains_key(&key) => ClickFact::Erased,
                     None => ClickFact::Missing,
                 };
-                let window = tenant.campaigns.get(&campaign).map_or(0, |campaign| campaign.window_seconds);
-                (TokenFact::Opened { issued_at_s: key.issued_at_s }, click, window)
+                let window = tenant
+                    .campaigns
+                    .get(&campaign)
+                    .map_or(0, |campaign| campaign.window_seconds);
+                (
+                    TokenFact::Opened {
+                        issued_at_s: key.issued_at_s,
+                    },
+                    click,
+                    window,
+                )
             }
         };
         let order_suppressed = postback.order.as_ref().is_some_and(|order| {
-            let entry = tenant.keys.suppressed_order(order.shop, order.goal, &order.order_hash);
+            let entry = tenant
+                .keys
+                .suppressed_order(order.shop, order.goal, &order.order_hash);
             self.suppressed.contains(&(postback.tenant, entry.to_vec()))
         });
         let prior = match postback.order.as_ref().and_then(|order| self.orders.get(order)) {
@@ -106,7 +137,9 @@ impl Work {
     }
 
     fn record(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
-        let (Some(goal), Some(order)) = (postback.goal, postback.order.clone()) else { return };
+        let (Some(goal), Some(order)) = (postback.goal, postback.order.clone()) else {
+            return;
+        };
         let place = Place {
             tenant: postback.tenant,
             table: "conversion",
@@ -136,12 +169,16 @@ impl Work {
             order_hash: order.order_hash,
             content_hash: postback.content_hash,
             expires_at_s: matched.key.issued_at_s + MAX_WINDOW_DAYS * 86_400 + TOKEN_MARGIN_SECONDS,
-            payload: matched.secrets.key.seal(postback.payload_nonce, &place, &postback.details),
+            payload: matched
+                .secrets
+                .key
+                .seal(postback.payload_nonce, &place, &postback.details),
             customer_hash: postback.customer_hash,
         });
         self.note_consent(postback, tenant, matched);
         self.count_hour(postback, matched, goal, postback.status, postback.amount_minor);
-        self.entries.push(self.verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted).into());
+        self.entries
+            .push(verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted).into());
         let facts = OrderFacts {
             conversion_id: postback.conversion,
             content_hash: postback.content_hash.to_vec(),
@@ -171,7 +208,8 @@ impl Work {
         if let Some(goal) = postback.goal {
             self.count_hour(postback, matched, goal, "duplicate", 0);
         }
-        self.entries.push(self.verdict_event(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate).into());
+        self.entries
+            .push(verdict_event(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate).into());
     }
 
     /// Tests are in no report.
@@ -203,30 +241,6 @@ impl Work {
         cell.1 += amount_minor;
     }
 
-    fn verdict_event(
-        &self,
-        postback: &PostbackCommand,
-        tenant: &TenantRoute,
-        matched: &Matched,
-        outcome: Outcome,
-        reason: Reason,
-    ) -> AuditEvent {
-        let [nonce, _] = &postback.nonces;
-        let mut event =
-            AuditEvent::new(postback.tenant, "postback.verdict", &postback.actor, outcome.code(), nonce);
-        let order_hash = postback.order.as_ref().map_or(&[][..], |order| &order.order_hash);
-        let subject = &matched.secrets.subject;
-        event.at_ms = Some(postback.now_ms);
-        event.campaign = Some(matched.campaign);
-        event.commitment = Some(hex::encode(commitment(subject, LOG_EPOCH, nonce, &matched.key.click.0, order_hash)));
-        event.policy_version = Some(tenant.policy.version);
-        event.reason = Some(reason.code());
-        event.request_id = Some(postback.request.to_string());
-        event.shop = Some(postback.shop);
-        event.test = postback.test;
-        event
-    }
-
     /// Of what is refused or dropped only a count and a leaf remain, both by the day.
     fn refuse(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, answer: &Answer) {
         let (day, day_text) = day_of(tenant, postback.now_ms);
@@ -240,7 +254,13 @@ impl Work {
             *self.counters.refused.entry(key).or_default() += 1;
         }
         let [nonce, _] = &postback.nonces;
-        let mut event = AuditEvent::new(postback.tenant, "postback.verdict", &postback.actor, outcome, nonce);
+        let mut event = AuditEvent::new(
+            postback.tenant,
+            "postback.verdict",
+            &postback.actor,
+            outcome,
+            nonce,
+        );
         event.day = Some(day_text);
         event.policy_version = Some(tenant.policy.version);
         event.reason = Some(reason);
@@ -250,9 +270,18 @@ impl Work {
     }
 
     /// The person's "no" at the shop ends everything about this click.
-    async fn erase_denied(&mut self, postback: &PostbackCommand, tenant: &TenantRoute) -> Result<(), StoreError> {
-        debug_assert_eq!(postback.assessment.state(&tenant.policy.policy), ConsentState::Denied);
-        let Token::Opened { click, .. } = postback.token else { return Ok(()) };
+    async fn erase_denied(
+        &mut self,
+        postback: &PostbackCommand,
+        tenant: &TenantRoute,
+    ) -> Result<(), StoreError> {
+        debug_assert_eq!(
+            postback.assessment.state(&tenant.policy.policy),
+            ConsentState::Denied
+        );
+        let Token::Opened { click, .. } = postback.token else {
+            return Ok(());
+        };
         let [_, nonce] = &postback.nonces;
         let mut event = AuditEvent::new(postback.tenant, "click.erased", &postback.actor, "erased", nonce);
         event.day = Some(day_of(tenant, postback.now_ms).1);
@@ -261,4 +290,38 @@ impl Work {
         self.erase(tenant, &[click], event).await?;
         Ok(())
     }
+}
+
+fn verdict_event(
+    postback: &PostbackCommand,
+    tenant: &TenantRoute,
+    matched: &Matched,
+    outcome: Outcome,
+    reason: Reason,
+) -> AuditEvent {
+    let [nonce, _] = &postback.nonces;
+    let mut event = AuditEvent::new(
+        postback.tenant,
+        "postback.verdict",
+        &postback.actor,
+        outcome.code(),
+        nonce,
+    );
+    let order_hash = postback.order.as_ref().map_or(&[][..], |order| &order.order_hash);
+    let subject = &matched.secrets.subject;
+    event.at_ms = Some(postback.now_ms);
+    event.campaign = Some(matched.campaign);
+    event.commitment = Some(hex::encode(commitment(
+        subject,
+        LOG_EPOCH,
+        nonce,
+        &matched.key.click.0,
+        order_hash,
+    )));
+    event.policy_version = Some(tenant.policy.version);
+    event.reason = Some(reason.code());
+    event.request_id = Some(postback.request.to_string());
+    event.shop = Some(postback.shop);
+    event.test = postback.test;
+    event
 }

@@ -67,9 +67,11 @@ impl Writer {
     pub(super) async fn process(&self, jobs: Vec<Job>) {
         let (mut commands, answers): (Vec<Command>, Vec<_>) =
             jobs.into_iter().map(|job| (job.command, job.answer)).unzip();
-        metrics::histogram!("einklang_batch_commands").record(commands.len() as f64);
+        metrics::histogram!("einklang_batch_commands")
+            .record(u32::try_from(commands.len()).map_or(f64::MAX, f64::from));
         let replies = self.settle(&mut commands).await;
         for (answer, reply) in answers.into_iter().zip(replies) {
+            count_reply(&reply);
             // A caller that went away does not need its answer; what it asked for is done all the same.
             let _ = answer.send(reply);
         }
@@ -143,13 +145,16 @@ impl Writer {
     /// The routing data that this transaction has to decide under: newer than ours where something changed.
     async fn current_routing(&self, batch: &mut Batch) -> Result<Arc<Routing>, StoreError> {
         let routing = self.live.routing();
-        if batch.routing_version().await? == routing.version {
+        if batch.routing_version()? == routing.version {
             return Ok(routing);
         }
         match self.live.reload().await {
             Ok(()) => Ok(self.live.routing()),
             Err(FlowError::Store(error)) => Err(error),
-            Err(_) => Err(StoreError::Inconsistent { table: "routing", column: "version" }),
+            Err(_) => Err(StoreError::Inconsistent {
+                table: "routing",
+                column: "version",
+            }),
         }
     }
 
@@ -165,8 +170,31 @@ impl Writer {
     }
 }
 
+/// Metrics carry outcomes and reasons, and nothing of a tenant or a person.
+fn count_reply(reply: &Result<Reply, Unavailable>) {
+    match reply {
+        Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
+        Ok(Reply::Counted) => {
+            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1)
+        }
+        Ok(Reply::Verdict(answer)) => {
+            let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
+            metrics::counter!("einklang_postbacks_total", "outcome" => outcome, "reason" => reason)
+                .increment(1);
+        }
+        Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
+            metrics::counter!("einklang_changes_total").increment(1)
+        }
+        Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
+    }
+}
+
 impl Work {
-    async fn gather(mut batch: Batch, routing: Arc<Routing>, commands: &[Command]) -> Result<Self, StoreError> {
+    async fn gather(
+        mut batch: Batch,
+        routing: Arc<Routing>,
+        commands: &[Command],
+    ) -> Result<Self, StoreError> {
         let mut keys = Vec::new();
         let mut orders = Vec::new();
         let mut entries = Vec::new();
@@ -176,14 +204,18 @@ impl Work {
                 erasing |= matches!(command, Command::Consent(_));
                 continue;
             };
-            let Some(tenant) = routing.tenants.get(&postback.tenant) else { continue };
+            let Some(tenant) = routing.tenants.get(&postback.tenant) else {
+                continue;
+            };
             erasing |= postback.assessment.state(&tenant.policy.policy) == ConsentState::Denied;
             if let Token::Opened { click, .. } = postback.token {
                 keys.push(click);
                 entries.push((postback.tenant, tenant.keys.suppressed_click(&click.click)));
             }
             if let Some(order) = &postback.order {
-                let entry = tenant.keys.suppressed_order(order.shop, order.goal, &order.order_hash);
+                let entry = tenant
+                    .keys
+                    .suppressed_order(order.shop, order.goal, &order.order_hash);
                 entries.push((postback.tenant, entry));
                 orders.push(order.clone());
             }
@@ -209,13 +241,18 @@ impl Work {
 
     /// The tenant of a command. It was there when the command was made, and tenants are never removed.
     pub(super) fn tenant(&self, number: i64) -> Result<Arc<TenantRoute>, StoreError> {
-        let missing = StoreError::Inconsistent { table: "tenant", column: "tenant" };
+        let missing = StoreError::Inconsistent {
+            table: "tenant",
+            column: "tenant",
+        };
         self.routing.tenants.get(&number).map(Arc::clone).ok_or(missing)
     }
 
     fn track(&mut self, click: &ClickCommand) -> Reply {
         let number = click.row.key.tenant;
-        let Some(tenant) = self.routing.tenants.get(&number).map(Arc::clone) else { return Reply::Counted };
+        let Some(tenant) = self.routing.tenants.get(&number).map(Arc::clone) else {
+            return Reply::Counted;
+        };
         let policy = &tenant.policy;
         let state = match decide_click(&click.assessment, &policy.policy) {
             Ok(state) => state,
@@ -223,8 +260,17 @@ impl Work {
         };
         let quarter = click.now_ms.div_euclid(900_000);
         let row = &click.row;
-        let key =
-            (number, quarter, row.shop, row.campaign, row.publisher, row.link, 0, "", "click");
+        let key = (
+            number,
+            quarter,
+            row.shop,
+            row.campaign,
+            row.publisher,
+            row.link,
+            0,
+            "",
+            "click",
+        );
         self.counters.hours.entry(key).or_default().0 += 1;
         let hash = click_hash(&ClickLeaf {
             tenant: number,
@@ -245,8 +291,16 @@ impl Work {
         leaves.hashes.push(hash);
         let version = i64::from(policy.version);
         let bits = i64::from(click.assessment.bits(state));
-        self.click_rows.push(ClickRow { policy_version: version, consent_bits: bits, ..row.clone() });
-        self.records.push(ConsentRow { policy_version: version, consent_bits: bits, ..click.record.clone() });
+        self.click_rows.push(ClickRow {
+            policy_version: version,
+            consent_bits: bits,
+            ..row.clone()
+        });
+        self.records.push(ConsentRow {
+            policy_version: version,
+            consent_bits: bits,
+            ..click.record.clone()
+        });
         Reply::Tracked
     }
 
@@ -263,16 +317,20 @@ impl Work {
 
     fn count(&mut self, untracked: &UntrackedCommand) -> Reply {
         if let Some(tenant) = self.routing.tenants.get(&untracked.tenant) {
-            *self.counters.untracked.entry(untracked_key(tenant, untracked)).or_default() += 1;
+            *self
+                .counters
+                .untracked
+                .entry(untracked_key(tenant, untracked))
+                .or_default() += 1;
         }
         Reply::Counted
     }
 
     /// Writes the rows that are waiting, so that what follows in this transaction sees them.
-    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
-        self.batch.insert_clicks(&std::mem::take(&mut self.click_rows)).await?;
-        self.batch.insert_consent_records(&std::mem::take(&mut self.records)).await?;
-        self.batch.insert_conversions(&std::mem::take(&mut self.conversions)).await
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.batch.insert_clicks(std::mem::take(&mut self.click_rows))?;
+        self.batch.insert_consent_records(&std::mem::take(&mut self.records))?;
+        self.batch.insert_conversions(std::mem::take(&mut self.conversions))
     }
 
     /// Erases clicks of one tenant and makes that a fact for the rest of the batch.
@@ -282,13 +340,21 @@ impl Work {
         clicks: &[ClickKey],
         event: AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.flush().await?;
+        self.flush()?;
+        // The rows are locked first: a postback that another node is recording either stands before this erasure, with
+        // its order, or waits and finds the click gone.
+        self.batch.click_facts(&mut clicks.to_vec(), true).await?;
         let erased = self.batch.erase_clicks(&tenant.keys, clicks).await?;
         for click in clicks {
             self.clicks.remove(click);
         }
         self.orders.retain(|_, facts| !clicks.contains(&facts.click));
-        self.suppressed.extend(erased.entries.into_iter().map(|entry| (tenant.number(), entry.to_vec())));
+        self.suppressed.extend(
+            erased
+                .entries
+                .into_iter()
+                .map(|entry| (tenant.number(), entry.to_vec())),
+        );
         self.erased = true;
         let had_effect = erased.clicks > 0;
         if had_effect {
@@ -299,11 +365,11 @@ impl Work {
     }
 
     async fn finish(mut self, lane: i64) -> Result<(), StoreError> {
-        self.flush().await?;
+        self.flush()?;
         for (tenant, leaves) in std::mem::take(&mut self.leaves) {
             self.entries.push(click_batch(tenant, &leaves));
         }
-        self.batch.add_counters(&self.counters, lane).await?;
+        self.batch.add_counters(&self.counters, lane)?;
         match Trail::from_entries(self.entries) {
             Some(trail) => self.batch.commit_with(&trail).await,
             None if self.counters.untracked.is_empty() => self.batch.leave_unchanged().await,
@@ -319,7 +385,10 @@ fn click_batch(tenant: i64, leaves: &Leaves) -> Entry {
     event.count = i64::try_from(leaves.hashes.len()).ok();
     event.policy_version = Some(leaves.policy_version);
     event.root = Some(hex::encode(merkle::root(&leaves.hashes)));
-    Entry { event, hashes: Some(leaves.hashes.concat()) }
+    Entry {
+        event,
+        hashes: Some(leaves.hashes.concat()),
+    }
 }
 
 /// Where an untracked click is counted under the policy in force.
@@ -329,7 +398,13 @@ pub(in crate::flow) fn untracked_key(tenant: &TenantRoute, untracked: &Untracked
         UntrackedCounts::Tenant => 0,
     };
     let day = local_day(untracked.now_ms, tenant.zone);
-    (tenant.number(), day, campaign, untracked.reason.code(), i64::from(tenant.policy.version))
+    (
+        tenant.number(),
+        day,
+        campaign,
+        untracked.reason.code(),
+        i64::from(tenant.policy.version),
+    )
 }
 
 /// The day that a refusal is kept under.

@@ -11,7 +11,7 @@ use super::super::tx::Batch;
 use super::key_cells;
 use crate::domain::campaign::MAX_WINDOW_DAYS;
 use crate::domain::ids::{ClickId, ClickKey};
-use crate::domain::keys::KeyRing;
+use crate::domain::keyring::KeyRing;
 
 /// How long a suppression entry lives, in seconds from the click: the longest life of a token and seven days.
 pub const SUPPRESSION_SECONDS: i64 = (MAX_WINDOW_DAYS + 7 + 7) * 86_400;
@@ -85,17 +85,26 @@ impl Batch {
 
     async fn remove(&mut self, clicks: &[ClickKey], table: &'static str) -> Result<u64, StoreError> {
         let after = match table {
-            "order_key" => ") DELETE FROM order_key WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)",
+            "order_key" => {
+                ") DELETE FROM order_key WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
+            }
             "customer_key" => {
                 ") DELETE FROM customer_key WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
             }
             "consent_record" => {
                 ") DELETE FROM consent_record WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
             }
-            "click_salt" => ") DELETE FROM click_salt WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)",
+            "click_salt" => {
+                ") DELETE FROM click_salt WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
+            }
             _ => ") DELETE FROM click WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)",
         };
-        self.write(&Rows { before: "WITH k(t, i, c) AS (", cells: key_cells(clicks), after }).await
+        self.write(&Rows {
+            before: "WITH k(t, i, c) AS (",
+            cells: key_cells(clicks),
+            after,
+        })
+        .await
     }
 
     /// The clicks that stand behind a shop's customer reference.
@@ -106,12 +115,19 @@ impl Batch {
     ) -> Result<Vec<ClickKey>, StoreError> {
         let rows = Rows {
             before: "WITH k(t, h) AS (",
-            cells: vec![Cells::Int(vec![tenant]), Cells::Bytes(vec![customer_hash.to_vec()])],
+            cells: vec![
+                Cells::Int(vec![tenant]),
+                Cells::Bytes(vec![customer_hash.to_vec()]),
+            ],
             after: ") SELECT c.issued_at_s, c.click_id FROM k CROSS JOIN customer_key c \
                     WHERE c.tenant = k.t AND c.customer_hash = k.h ORDER BY c.issued_at_s, c.click_id",
         };
         let found: Vec<(i64, Uuid)> = self.look_up(&rows).await?;
-        let key = |(issued_at_s, click): (i64, Uuid)| ClickKey { tenant, issued_at_s, click: ClickId(click.into_bytes()) };
+        let key = |(issued_at_s, click): (i64, Uuid)| ClickKey {
+            tenant,
+            issued_at_s,
+            click: ClickId(click.into_bytes()),
+        };
         Ok(found.into_iter().map(key).collect())
     }
 }

@@ -26,4 +26,3 @@ fn key_cells(keys: &[ClickKey]) -> Vec<Cells> {
 fn sixteen(bytes: &[u8]) -> Option<[u8; 16]> {
     bytes.try_into().ok()
 }
-

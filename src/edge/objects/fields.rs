@@ -1,0 +1,303 @@
+//! The values that requests and answers are made of, each with the bounds that the document states.
+//!
+//! A type here says in the contract what the domain checks: what its schema allows is accepted, as far as one value can
+//! tell. Where values have to go together, the answer is 409 and not 400.
+
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::domain::access::Role;
+use crate::domain::campaign::{ShopAuth, time_zones};
+use crate::domain::credential::Environment;
+use crate::domain::ids;
+use crate::domain::money::Currency;
+use crate::domain::policy::{Mode, Purpose, UntrackedCounts};
+use crate::domain::refusal::RefusalMode;
+pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, given, set};
+
+/// The schema of a type, as a component under the type's own name.
+macro_rules! described {
+    ($name:ident, $schema:expr) => {
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $schema.into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    };
+}
+
+mod scalars;
+
+/// A host's name or IPv4 address.
+macro_rules! host {
+    () => {
+        concat!(
+            "(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.){0,8}[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?",
+            "|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]))"
+        )
+    };
+}
+
+/// Scheme, host and port of a URL.
+macro_rules! origin {
+    () => {
+        concat!(
+            "https?://",
+            host!(),
+            "(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?"
+        )
+    };
+}
+
+/// What a URL holds behind its origin: plain characters and escapes of visible ones.
+macro_rules! plain {
+    () => {
+        "[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[2-6][0-9A-Fa-f]"
+    };
+}
+
+/// A macro of a landing URL.
+macro_rules! place {
+    () => {
+        "\\{_?(?:token|campaign|publisher|link|sub[1-9]|sub10|gdpr|gdpr_consent|gpp|gpp_sid)\\}"
+    };
+}
+
+/// Texts with a length and a pattern.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $min:literal to $max:literal, $pattern:expr, $example:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        described!($name, text($min, $max, $pattern).examples([$example]));
+    )*};
+}
+
+fn text(min: usize, max: usize, pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(min))
+        .max_length(Some(max))
+        .pattern(Some(pattern))
+}
+
+texts! {
+    /// An object's name in URLs and files.
+    Slug: 1 to 64, "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", "autumn";
+    /// Free text without control characters.
+    FreeText: 1 to 128, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "Acme Versicherung AG";
+    /// A sub-id; never cut.
+    SubId: 1 to 255, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "spring";
+    /// A country, ISO 3166-1 alpha-2.
+    Country: 2 to 2, "^[A-Z]{2}$", "DE";
+    /// An address without macros.
+    PlainUrl: 8 to 2048,
+        concat!("^", origin!(), "(?:/(?:", plain!(), ")*)?(?:\\?(?:", plain!(), ")*)?$"),
+        "https://acme.example/datenschutz";
+    /// An address with macros.
+    LandingUrl: 8 to 2048,
+        concat!("^", origin!(), "(?:/(?:", plain!(), "|", place!(), ")*)?(?:\\?(?:", plain!(), "|", place!(), ")*)?$"),
+        "https://shop.example/landing?utm_source={publisher}";
+    /// A host without port or wildcard.
+    Host: 1 to 253, concat!("^", host!(), "$"), "shop.example";
+    /// A query parameter's name.
+    ParameterName: 1 to 32, "^[A-Za-z0-9_]+$", "s2s";
+    /// A shop's public reference.
+    ShopReference: 4 to 64, "^[A-Za-z0-9_-]+$", "shp_Q7mZ2kT9xWbL4nRc";
+    /// An address range (CIDR).
+    AddressRange: 4 to 49,
+        "^(?:(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\
+         /(?:3[0-2]|[12]?[0-9])|(?:[0-9a-f]{1,4}:){1,6}:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))$",
+        "192.0.2.0/24";
+}
+
+/// A secret in a request or in the one answer that shows it. Wiped when dropped, never printed.
+macro_rules! secrets {
+    ($($(#[$doc:meta])* $name:ident: $min:literal to $max:literal, $pattern:literal, $example:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(pub Zeroizing<String>);
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+            }
+        }
+
+        described!($name, text($min, $max, $pattern).examples([$example]));
+    )*};
+}
+
+secrets! {
+    /// An API key, in plain.
+    ApiKeyText: 24 to 256, "^[!-~]+$", "ek_live_4f7h2k9a_Jc3vXo8Qm1TzR6wYb5Ls0NdPeUaGiKfHtBxCuVyWqZM_0a1b2c3d";
+    /// An HMAC secret that a shop signs with.
+    HmacSecret: 24 to 256, "^[!-~]+$", "a-secret-of-at-least-24-characters";
+    /// A password.
+    Password: 12 to 256, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "correct horse battery staple";
+}
+
+impl ApiKeyText {
+    /// The key that stands in examples.
+    pub fn example() -> Self {
+        let text = "ek_live_4f7h2k9a_Jc3vXo8Qm1TzR6wYb5Ls0NdPeUaGiKfHtBxCuVyWqZM_0a1b2c3d";
+        Self(Zeroizing::new(text.to_owned()))
+    }
+}
+
+/// Ids with their prefix.
+macro_rules! ids {
+    ($($name:ident = $prefix:literal;)*) => {$(
+        #[doc = concat!("An id that begins with `", $prefix, "`.")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(ids::$name);
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(ids::$name(id))
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = ids::IdError;
+
+            fn from_str(text: &str) -> Result<Self, ids::IdError> {
+                text.parse().map(Self)
+            }
+        }
+
+        described!($name, text(36, 36, concat!("^", $prefix, "[0-9a-f]{32}$")).examples([concat!($prefix, "01a0b1c2d3e47f00a1b2c3d4e5f60718")]));
+    )*};
+}
+
+ids! {
+    TenantId = "tnt_";
+    ShopId = "sho_";
+    PublisherId = "pub_";
+    CampaignId = "cmp_";
+    LinkId = "lnk_";
+    GoalId = "gol_";
+    UserId = "usr_";
+    ApiKeyId = "key_";
+}
+
+/// Words of the domain, with every word that there is.
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident($inner:ty): [$($word:literal),+];)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $inner);
+
+        described!($name, one_of([$($word),+]));
+    )*};
+}
+
+fn one_of(words: impl IntoIterator<Item = &'static str>) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+}
+
+words! {
+    /// The legal regime.
+    PolicyMode(Mode): ["strict_opt_in", "inherit_click", "opt_out"];
+    /// How refusals are answered.
+    RefusalWord(RefusalMode): ["refuse", "drop"];
+    /// What is granted or declined on its own.
+    PurposeWord(Purpose): ["access", "measure", "personalise"];
+    /// Where untracked clicks are counted.
+    UntrackedWord(UntrackedCounts): ["campaign", "tenant"];
+    /// How a shop's server proves who it is.
+    AuthWord(ShopAuth): ["bearer", "hmac", "token_only"];
+    /// What a generated key says of itself.
+    EnvironmentWord(Environment): ["live", "test"];
+    /// What a key or user may do inside a tenant.
+    RoleWord(Role): ["manager", "shop", "publisher", "auditor", "privacy"];
+}
+
+/// A list that is too long to be written down here.
+macro_rules! listed {
+    ($($(#[$doc:meta])* $name:ident: $all:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub String);
+
+        described!($name, one_of($all));
+    )*};
+}
+
+listed! {
+    /// A currency, ISO 4217.
+    CurrencyCode: Currency::all().map(Currency::code);
+    /// A time zone, by its IANA name.
+    TimeZone: time_zones();
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema;
+
+    use super::*;
+
+    fn words_of<T: PartialSchema>() -> Vec<serde_json::Value> {
+        let schema = serde_json::to_value(T::schema()).expect("a schema");
+        schema["enum"].as_array().expect("words").clone()
+    }
+
+    #[test]
+    fn every_word_reads_and_none_is_missing() {
+        fn all_read<T: PartialSchema + serde::de::DeserializeOwned>(count: usize) {
+            let words = words_of::<T>();
+            assert_eq!(words.len(), count);
+            for word in words {
+                assert!(serde_json::from_value::<T>(word.clone()).is_ok(), "{word}");
+            }
+        }
+        all_read::<PolicyMode>(3);
+        all_read::<RefusalWord>(2);
+        all_read::<PurposeWord>(Purpose::ALL.len());
+        all_read::<UntrackedWord>(2);
+        all_read::<AuthWord>(3);
+        all_read::<RoleWord>(Role::ALL.len() - 1);
+        assert!(words_of::<CurrencyCode>().contains(&"EUR".into()));
+        assert!(words_of::<TimeZone>().contains(&"Europe/Berlin".into()));
+    }
+}
