@@ -89,7 +89,10 @@ fn dispatch(
         Command::Bench(bench) => {
             // Its result is the report; what the databases say while they are made is not.
             let log = options.log.clone().unwrap_or_else(|| "warn".to_owned());
-            let config = Config::load(Options { log: Some(log), ..options })?;
+            let config = Config::load(Options {
+                log: Some(log),
+                ..options
+            })?;
             print(&start(&config)?.block_on(bench::run(config, bench, json))?)?;
         }
         Command::BenchServe(bench) => {

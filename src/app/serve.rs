@@ -139,7 +139,11 @@ fn watch_signals(stop: CancellationToken) -> Result<(), ServeError> {
 }
 
 /// Looks for other nodes' changes, and keeps house.
-pub(super) async fn timers(live: Arc<crate::flow::Live>, gate: Arc<crate::edge::auth::Gate>, stop: CancellationToken) {
+pub(super) async fn timers(
+    live: Arc<crate::flow::Live>,
+    gate: Arc<crate::edge::auth::Gate>,
+    stop: CancellationToken,
+) {
     let mut reload = tokio::time::interval(RELOAD_EVERY);
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
     loop {

@@ -130,7 +130,11 @@ pub async fn follow_link(
         subs: [None; 10],
         url: None,
         notice: None,
-        agent: classify(headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok())),
+        agent: classify(
+            headers
+                .get(header::USER_AGENT)
+                .and_then(|value| value.to_str().ok()),
+        ),
         address,
         head: method == Method::HEAD,
     };

@@ -92,7 +92,8 @@ impl Rows {
 
     /// The statement for SQLite, for one row.
     fn sqlite_text(&self) -> String {
-        let mut text = String::with_capacity(self.before.len() + self.after.len() + self.cells.len() * 2 + 16);
+        let mut text =
+            String::with_capacity(self.before.len() + self.after.len() + self.cells.len() * 2 + 16);
         text.push_str(self.before);
         text.push_str(" VALUES (");
         for place in 0..self.cells.len() {
@@ -108,10 +109,14 @@ impl Rows {
             let place = place + 1;
             match cells {
                 Cells::Int(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
-                Cells::Text(cells) => statement.raw_bind_parameter(place, cells.get(row).map(String::as_str))?,
+                Cells::Text(cells) => {
+                    statement.raw_bind_parameter(place, cells.get(row).map(String::as_str))?
+                }
                 Cells::Word(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
                 Cells::Hash(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
-                Cells::Bytes(cells) => statement.raw_bind_parameter(place, cells.get(row).map(Vec::as_slice))?,
+                Cells::Bytes(cells) => {
+                    statement.raw_bind_parameter(place, cells.get(row).map(Vec::as_slice))?
+                }
                 Cells::MaybeBytes(cells) => {
                     statement.raw_bind_parameter(place, cells.get(row).and_then(Option::as_deref))?;
                 }
@@ -200,7 +205,9 @@ impl Batch {
                 let mut text = String::new();
                 rows.postgres_text(0, &mut text);
                 let query: QueryAs<'_, Postgres, O, PgArguments> = sqlx::query_as(AssertSqlSafe(text));
-                Ok(bind_arrays!(query, &rows.cells).fetch_all(&mut inner.connection).await?)
+                Ok(bind_arrays!(query, &rows.cells)
+                    .fetch_all(&mut inner.connection)
+                    .await?)
             }
         }
     }
@@ -274,16 +281,24 @@ mod tests {
 
     fn rows() -> Rows {
         let cells = vec![Cells::Int(vec![1, 2]), Cells::Text(vec!["a".into(), "b".into()])];
-        Rows { before: "INSERT INTO t (a, b)", cells, after: "ON CONFLICT DO NOTHING" }
+        Rows {
+            before: "INSERT INTO t (a, b)",
+            cells,
+            after: "ON CONFLICT DO NOTHING",
+        }
     }
 
     #[test]
     fn one_text_serves_every_number_of_rows() {
         let mut text = String::new();
         rows().postgres_text(3, &mut text);
-        let expected = "INSERT INTO t (a, b) SELECT * FROM UNNEST($4::bigint[], $5::text[]) ON CONFLICT DO NOTHING";
+        let expected =
+            "INSERT INTO t (a, b) SELECT * FROM UNNEST($4::bigint[], $5::text[]) ON CONFLICT DO NOTHING";
         assert_eq!(text, expected);
-        assert_eq!(rows().sqlite_text(), "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING");
+        assert_eq!(
+            rows().sqlite_text(),
+            "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING"
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
-use sqlx::{ConnectOptions, Connection};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use super::tx::{Batch, Reader, Tx};
@@ -177,7 +177,12 @@ impl Store {
         Ok(Self {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
-            pools: Pools::Sqlite { write, read, ledger, turn: Arc::default() },
+            pools: Pools::Sqlite {
+                write,
+                read,
+                ledger,
+                turn: Arc::default(),
+            },
         })
     }
 
@@ -197,7 +202,11 @@ impl Store {
         Ok(Self {
             write: connection.clone(),
             read: connection,
-            pools: Pools::Postgres { pool, ledger: Arc::default(), ledger_options: Box::new(ledger_options) },
+            pools: Pools::Postgres {
+                pool,
+                ledger: Arc::default(),
+                ledger_options: Box::new(ledger_options),
+            },
         })
     }
 

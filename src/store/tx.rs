@@ -134,9 +134,11 @@ impl Batch {
                 let turn = Arc::clone(turn).lock_owned().await;
                 SqliteBatch::begin(Arc::clone(ledger).lock_owned().await, turn)
             }
-            Pools::Postgres { ledger, ledger_options, .. } => {
-                PostgresBatch::begin(ledger_options, Arc::clone(ledger).lock_owned().await).await
-            }
+            Pools::Postgres {
+                ledger,
+                ledger_options,
+                ..
+            } => PostgresBatch::begin(ledger_options, Arc::clone(ledger).lock_owned().await).await,
         }
     }
 
@@ -191,7 +193,11 @@ impl SqliteBatch {
         turn: OwnedMutexGuard<()>,
     ) -> Result<Batch, StoreError> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        Ok(Batch::Sqlite(Self { connection, ended: false, _turn: turn }))
+        Ok(Batch::Sqlite(Self {
+            connection,
+            ended: false,
+            _turn: turn,
+        }))
     }
 
     fn run(&mut self, end: &'static str) -> Result<(), StoreError> {
@@ -220,11 +226,21 @@ impl PostgresBatch {
         if let Some(mut kept) = slot.take()
             && let Ok(routing_version) = begin(&mut kept).await
         {
-            return Ok(Batch::Postgres(Self { connection: kept, slot, waiting: Vec::new(), routing_version }));
+            return Ok(Batch::Postgres(Self {
+                connection: kept,
+                slot,
+                waiting: Vec::new(),
+                routing_version,
+            }));
         }
         let mut connection = options.connect().await?;
         let routing_version = begin(&mut connection).await?;
-        Ok(Batch::Postgres(Self { connection, slot, waiting: Vec::new(), routing_version }))
+        Ok(Batch::Postgres(Self {
+            connection,
+            slot,
+            waiting: Vec::new(),
+            routing_version,
+        }))
     }
 
     async fn run(mut self, end: &'static str) -> Result<(), StoreError> {

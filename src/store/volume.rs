@@ -56,7 +56,9 @@ impl Store {
         } else {
             "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()"
         };
-        let row = connection.query_one_raw(Statement::from_string(connection.get_database_backend(), text)).await?;
+        let row = connection
+            .query_one_raw(Statement::from_string(connection.get_database_backend(), text))
+            .await?;
         let bytes: i64 = match row {
             Some(row) => row.try_get("", "bytes")?,
             None => 0,

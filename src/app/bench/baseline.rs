@@ -42,7 +42,9 @@ pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchErro
         Served::Bare => {
             announce(address)?;
             let shutdown = stop.cancelled_owned();
-            axum::serve(listener, bare()).with_graceful_shutdown(shutdown).await?;
+            axum::serve(listener, bare())
+                .with_graceful_shutdown(shutdown)
+                .await?;
         }
         Served::Einklang => {
             // As in `serve`, without the management listener and with an input instead of signals.
@@ -51,7 +53,13 @@ pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchErro
             let timers = serve::timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone());
             let timers = tokio::spawn(timers);
             announce(address)?;
-            listener::serve(listener, app.router.clone(), Limits::default(), stop.clone().cancelled_owned()).await?;
+            listener::serve(
+                listener,
+                app.router.clone(),
+                Limits::default(),
+                stop.clone().cancelled_owned(),
+            )
+            .await?;
             stop.cancel();
             let _ = timers.await;
             app.stop().await;
@@ -62,8 +70,12 @@ pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchErro
 
 /// The measure of all things: no state, no layer, one constant answer.
 fn bare() -> Router {
-    const LANDING: [(header::HeaderName, &str); 1] = [(header::LOCATION, "https://shop.example/landing?utm_source=news")];
-    Router::new().route("/c/{link}", get(|| async { (StatusCode::FOUND, LANDING).into_response() }))
+    const LANDING: [(header::HeaderName, &str); 1] =
+        [(header::LOCATION, "https://shop.example/landing?utm_source=news")];
+    Router::new().route(
+        "/c/{link}",
+        get(|| async { (StatusCode::FOUND, LANDING).into_response() }),
+    )
 }
 
 fn announce(address: SocketAddr) -> std::io::Result<()> {
@@ -90,17 +102,32 @@ pub struct Server {
 
 impl Server {
     /// Starts a child of this binary.
-    pub fn start(served: Served, config: &Config, folder: &Path, database_url: &str) -> Result<Self, BenchError> {
+    pub fn start(
+        served: Served,
+        config: &Config,
+        folder: &Path,
+        database_url: &str,
+    ) -> Result<Self, BenchError> {
         let mut command = Command::new(std::env::current_exe()?);
         // What is set for this process is not meant for the servers under test.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EINKLANG_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EINKLANG_"))
+        {
             command.env_remove(name);
         }
         let kind = match served {
             Served::Bare => "bare",
             Served::Einklang => "einklang",
         };
-        command.args(["bench-serve", "--kind", kind, "--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args([
+            "bench-serve",
+            "--kind",
+            kind,
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "warn",
+        ]);
         command.arg("--data-dir").arg(folder);
         // The generator is one caller; nobody would be in its place.
         command.arg("--requests-per-minute").arg(u32::MAX.to_string());
@@ -131,7 +158,11 @@ impl Server {
     pub fn stop(mut self) -> Result<(), BenchError> {
         drop(self.child.stdin.take());
         let ended = self.child.wait()?;
-        if ended.success() { Ok(()) } else { Err(BenchError::EndedBadly) }
+        if ended.success() {
+            Ok(())
+        } else {
+            Err(BenchError::EndedBadly)
+        }
     }
 }
 

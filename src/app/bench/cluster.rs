@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::BenchError;
 use super::super::system::SystemEntropy;
+use super::BenchError;
 use crate::flow::Entropy;
 
 /// Where packages put PostgreSQL's programs, one folder for each major version.
@@ -26,7 +26,9 @@ const START_PAUSE: Duration = Duration::from_millis(100);
 pub fn find_programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir(INSTALLED).ok()?.flatten();
     let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let newest = versions.filter(|version| programs(*version).join("initdb").is_file()).max()?;
+    let newest = versions
+        .filter(|version| programs(*version).join("initdb").is_file())
+        .max()?;
     Some(programs(newest))
 }
 
@@ -67,7 +69,14 @@ impl Cluster {
         }
         let data = folder.join("data");
         let mut initdb = command(&programs.join("initdb"), owner, folder);
-        initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--username", USER, "--pwfile"]);
+        initdb.args([
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--username",
+            USER,
+            "--pwfile",
+        ]);
         initdb.arg(&password_file).arg("--pgdata").arg(&data);
         let made = initdb.output()?;
         std::fs::remove_file(&password_file)?;
@@ -78,13 +87,28 @@ impl Cluster {
         let port = free_port()?;
         let mut postgres = command(&programs.join("postgres"), owner, folder);
         postgres.arg("-D").arg(&data).arg("-p").arg(port.to_string());
-        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=on", "synchronous_commit=on"] {
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "fsync=on",
+            "synchronous_commit=on",
+        ] {
             postgres.arg("-c").arg(setting);
         }
         let log = File::create(folder.join("log"))?;
-        let server = postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
+        let server = postgres
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
         let url = format!("postgres://{USER}:{password}@127.0.0.1:{port}/postgres");
-        let mut cluster = Self { server, programs: programs.to_owned(), folder: folder.to_owned(), owner, url };
+        let mut cluster = Self {
+            server,
+            programs: programs.to_owned(),
+            folder: folder.to_owned(),
+            owner,
+            url,
+        };
         cluster.wait_until_ready(port).await?;
         Ok(cluster)
     }
@@ -115,7 +139,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let mut stop = command(&self.programs.join("pg_ctl"), self.owner, &self.folder);
-        stop.args(["stop", "--silent", "--mode", "fast", "--pgdata"]).arg(self.folder.join("data"));
+        stop.args(["stop", "--silent", "--mode", "fast", "--pgdata"])
+            .arg(self.folder.join("data"));
         let stopped = stop.stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !stopped.is_ok_and(|status| status.success()) {
             let _ = self.server.kill();
@@ -147,7 +172,8 @@ fn owner() -> Result<Option<Owner>, BenchError> {
     }
     let accounts = std::fs::read_to_string("/etc/passwd")?;
     let account = accounts.lines().find_map(account_of_postgres);
-    let missing = || BenchError::Cluster("as root an account named postgres is needed, and there is none".to_owned());
+    let missing =
+        || BenchError::Cluster("as root an account named postgres is needed, and there is none".to_owned());
     account.map(Some).ok_or_else(missing)
 }
 
@@ -164,8 +190,15 @@ mod tests {
 
     #[test]
     fn the_account_is_read_by_its_whole_name() {
-        let owner = account_of_postgres("postgres:x:101:104:PostgreSQL administrator:/var/lib/postgresql:/bin/sh");
-        assert!(matches!(owner, Some(Owner { user: 101, group: 104 })));
+        let owner =
+            account_of_postgres("postgres:x:101:104:PostgreSQL administrator:/var/lib/postgresql:/bin/sh");
+        assert!(matches!(
+            owner,
+            Some(Owner {
+                user: 101,
+                group: 104
+            })
+        ));
         assert!(account_of_postgres("postgres2:x:1:1::/:/bin/sh").is_none());
     }
 }

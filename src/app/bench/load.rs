@@ -130,15 +130,25 @@ impl Fired {
     /// Answers per second.
     pub fn per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
-        if seconds > 0.0 { real(self.acknowledged) / seconds } else { 0.0 }
+        if seconds > 0.0 {
+            real(self.acknowledged) / seconds
+        } else {
+            0.0
+        }
     }
 
     /// The time within which this share of the answers came, in milliseconds.
     pub fn quantile_ms(&self, share: f64) -> f64 {
         let last = real(self.acknowledged.saturating_sub(1));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list, from 0 to its end")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a place in a list, from 0 to its end"
+        )]
         let place = (last * share).round() as usize;
-        self.latencies_us.get(place).map_or(0.0, |us| f64::from(*us) / 1_000.0)
+        self.latencies_us
+            .get(place)
+            .map_or(0.0, |us| f64::from(*us) / 1_000.0)
     }
 }
 
@@ -202,7 +212,16 @@ impl Connection {
     fn new(plan: Arc<Plan>, number: usize, stream: TcpStream, begin: Instant) -> Self {
         let end = begin + plan.duration;
         let buffer = || Vec::with_capacity(2_048);
-        Self { plan, number, stream, end, request: buffer(), body: buffer(), answer: buffer(), tally: Tally::default() }
+        Self {
+            plan,
+            number,
+            stream,
+            end,
+            request: buffer(),
+            body: buffer(),
+            answer: buffer(),
+            tally: Tally::default(),
+        }
     }
 
     async fn run(mut self) -> Result<Tally, LoadError> {
@@ -213,7 +232,9 @@ impl Connection {
             self.read().await?;
             let answered_at = now();
             let taken = answered_at.duration_since(sent_at).as_micros();
-            self.tally.latencies_us.push(u32::try_from(taken).unwrap_or(u32::MAX));
+            self.tally
+                .latencies_us
+                .push(u32::try_from(taken).unwrap_or(u32::MAX));
             if answered_at >= self.end {
                 break;
             }
@@ -224,7 +245,13 @@ impl Connection {
 
     /// Writes the request of this turn.
     fn write(&mut self, turn: usize) -> Result<(), LoadError> {
-        let Self { plan, number, request, body, .. } = self;
+        let Self {
+            plan,
+            number,
+            request,
+            body,
+            ..
+        } = self;
         request.clear();
         let Kind::Postback { key, tokens } = &plan.kind else {
             write!(
@@ -234,7 +261,9 @@ impl Connection {
             )?;
             return Ok(());
         };
-        let token = tokens.get(*number + turn * plan.connections).ok_or(LoadError::NoTokens)?;
+        let token = tokens
+            .get(*number + turn * plan.connections)
+            .ok_or(LoadError::NoTokens)?;
         body.clear();
         body.extend_from_slice(b"{\"token\":\"");
         body.extend_from_slice(token);
@@ -267,7 +296,10 @@ impl Connection {
         while self.answer.len() < length {
             self.more().await?;
         }
-        let body = self.answer.get(head.length..length).ok_or(LoadError::Unreadable)?;
+        let body = self
+            .answer
+            .get(head.length..length)
+            .ok_or(LoadError::Unreadable)?;
         let location = self.answer.get(head.location.clone()).unwrap_or_default();
         let right = match &self.plan.kind {
             Kind::Bare => head.status == 302,
@@ -278,7 +310,14 @@ impl Connection {
             }
             Kind::Postback { .. } => head.status == 200 && contains(body, b"\"outcome\":\"recorded\""),
         };
-        if right { Ok(()) } else { Err(LoadError::Wrong { what: self.plan.kind.what(), status: head.status }) }
+        if right {
+            Ok(())
+        } else {
+            Err(LoadError::Wrong {
+                what: self.plan.kind.what(),
+                status: head.status,
+            })
+        }
     }
 
     async fn more(&mut self) -> Result<(), LoadError> {
@@ -303,10 +342,17 @@ struct Head {
 impl Head {
     /// Reads a head; none while it is not complete.
     fn read(answer: &[u8]) -> Result<Option<Head>, LoadError> {
-        let mut head = Head { length: 0, status: 0, body_length: 0, location: 0..0 };
+        let mut head = Head {
+            length: 0,
+            status: 0,
+            body_length: 0,
+            location: 0..0,
+        };
         loop {
             let rest = answer.get(head.length..).unwrap_or_default();
-            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
+                return Ok(None);
+            };
             let line = rest.get(..end).unwrap_or_default().trim_ascii_end();
             let start = head.length;
             head.length += end + 1;
@@ -344,7 +390,9 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// The token in a landing page's URL, if there is a whole one.
 fn token(location: &[u8]) -> Option<&[u8]> {
-    let at = location.windows(TOKEN_PARAMETER.len()).rposition(|window| window == TOKEN_PARAMETER)?;
+    let at = location
+        .windows(TOKEN_PARAMETER.len())
+        .rposition(|window| window == TOKEN_PARAMETER)?;
     let from = location.get(at + TOKEN_PARAMETER.len()..)?;
     let token = from.split(|byte| matches!(byte, b'&' | b'#')).next()?;
     (token.len() == TOKEN_CHARS).then_some(token)
@@ -356,21 +404,34 @@ mod tests {
 
     #[test]
     fn a_head_is_read_only_when_it_is_complete() {
-        let answer = b"HTTP/1.1 302 Found\r\nLocation: https://a.example/?s2s=x\r\ncontent-length: 3\r\n\r\nabc";
+        let answer =
+            b"HTTP/1.1 302 Found\r\nLocation: https://a.example/?s2s=x\r\ncontent-length: 3\r\n\r\nabc";
         for cut in 0..answer.len() - 3 {
             assert!(matches!(Head::read(&answer[..cut]), Ok(None)), "{cut}");
         }
         let head = Head::read(answer).expect("readable").expect("complete");
-        assert_eq!((head.status, head.body_length, head.length), (302, 3, answer.len() - 3));
+        assert_eq!(
+            (head.status, head.body_length, head.length),
+            (302, 3, answer.len() - 3)
+        );
         assert_eq!(&answer[head.location], b"https://a.example/?s2s=x");
-        assert!(matches!(Head::read(b"SSH-2.0\r\n\r\n"), Err(LoadError::Unreadable)));
+        assert!(matches!(
+            Head::read(b"SSH-2.0\r\n\r\n"),
+            Err(LoadError::Unreadable)
+        ));
     }
 
     #[test]
     fn a_token_is_one_only_when_it_is_whole() {
         let whole = "t".repeat(TOKEN_CHARS);
-        assert_eq!(token(format!("https://a.example/?a=1&s2s={whole}#x").as_bytes()), Some(whole.as_bytes()));
-        assert_eq!(token(format!("https://a.example/?s2s={}", &whole[1..]).as_bytes()), None);
+        assert_eq!(
+            token(format!("https://a.example/?a=1&s2s={whole}#x").as_bytes()),
+            Some(whole.as_bytes())
+        );
+        assert_eq!(
+            token(format!("https://a.example/?s2s={}", &whole[1..]).as_bytes()),
+            None
+        );
         assert_eq!(token(b"https://a.example/"), None);
     }
 
@@ -385,7 +446,11 @@ mod tests {
     #[test]
     fn quantiles_are_places_in_the_sorted_list() {
         let latencies_us = (1..=101).map(|n| n * 1_000).collect();
-        let fired = Fired { acknowledged: 101, latencies_us, ..Fired::default() };
+        let fired = Fired {
+            acknowledged: 101,
+            latencies_us,
+            ..Fired::default()
+        };
         assert!((fired.quantile_ms(0.5) - 51.0).abs() < 1e-9);
         assert!((fired.quantile_ms(0.99) - 100.0).abs() < 1e-9);
     }

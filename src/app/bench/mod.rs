@@ -25,10 +25,10 @@ use super::wire::{self, StartError};
 use crate::domain::provision::{self, ProvisionError};
 use crate::flow::Entropy;
 use crate::flow::provision::{ApplyError, ProvisionFlow};
-use crate::store::{Store, StoreError};
 use crate::store::volume::Volume;
-pub use baseline::{Served, serve_child};
+use crate::store::{Store, StoreError};
 use baseline::Server;
+pub use baseline::{Served, serve_child};
 use cluster::Cluster;
 use load::{Fired, Kind, LoadError, Plan, Tokens, fire};
 use report::{Figures, Report, Round, Run, real};
@@ -138,7 +138,11 @@ pub async fn run(config: Config, options: BenchOptions, json: bool) -> Result<St
         report = measure(&config, &options) => report?,
         _ = tokio::signal::ctrl_c() => return Err(BenchError::Interrupted),
     };
-    if json { Ok(serde_json::to_string_pretty(&report).map_err(std::io::Error::from)? + "\n") } else { Ok(report.text()) }
+    if json {
+        Ok(serde_json::to_string_pretty(&report).map_err(std::io::Error::from)? + "\n")
+    } else {
+        Ok(report.text())
+    }
 }
 
 async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {
@@ -164,7 +168,16 @@ async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, Benc
             (Database::Postgres, None, url) => url.clone().ok_or(BenchError::NoPostgres)?,
         };
         let key = furnish(config, &folder, &url).await?;
-        let bench = Bench { config, options, database, folder, url, key, cluster, progress: progress.clone() };
+        let bench = Bench {
+            config,
+            options,
+            database,
+            folder,
+            url,
+            key,
+            cluster,
+            progress: progress.clone(),
+        };
         for connections in &options.connections {
             runs.push(bench.run(connections.get()).await?);
         }
@@ -224,7 +237,9 @@ async fn furnish(config: &Config, folder: &Path, url: &str) -> Result<String, Be
         ..config.clone()
     };
     let (store, live) = wire::open(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
-    ProvisionFlow::new(Arc::clone(&live)).apply(&provision::parse(&tenant(&key))?).await?;
+    ProvisionFlow::new(Arc::clone(&live))
+        .apply(&provision::parse(&tenant(&key))?)
+        .await?;
     live.prepare_epochs().await.map_err(StartError::from)?;
     drop(live);
     store.close().await;
@@ -278,14 +293,20 @@ impl Bench<'_> {
         let bare = Server::start(Served::Bare, self.config, &self.folder, &self.url)?;
         let einklang = Server::start(Served::Einklang, self.config, &self.folder, &self.url)?;
         self.fire(&bare, connections, Kind::Bare, WARM_UP).await?;
-        let mut tokens = self.fire(&einklang, connections, Kind::Click, WARM_UP).await?.tokens;
-        self.fire(&einklang, connections, self.postbacks(&tokens), WARM_UP).await?;
+        let mut tokens = self
+            .fire(&einklang, connections, Kind::Click, WARM_UP)
+            .await?
+            .tokens;
+        self.fire(&einklang, connections, self.postbacks(&tokens), WARM_UP)
+            .await?;
         let (mut clicks, mut postbacks) = (Vec::new(), Vec::new());
         for _ in 0..self.options.rounds.get() {
             let (round, fired) = self.pair(&bare, &einklang, connections, Kind::Click).await?;
             clicks.push(round);
             tokens = fired.tokens;
-            let (round, _) = self.pair(&bare, &einklang, connections, self.postbacks(&tokens)).await?;
+            let (round, _) = self
+                .pair(&bare, &einklang, connections, self.postbacks(&tokens))
+                .await?;
             postbacks.push(round);
         }
         let peak = process::peak_memory_bytes(einklang.process());
@@ -301,7 +322,10 @@ impl Bench<'_> {
     }
 
     fn postbacks(&self, tokens: &Tokens) -> Kind {
-        Kind::Postback { key: self.key.clone(), tokens: tokens.clone() }
+        Kind::Postback {
+            key: self.key.clone(),
+            tokens: tokens.clone(),
+        }
     }
 
     /// A round of the bare 302 and one of this kind, with the rows counted before and after.
@@ -313,7 +337,11 @@ impl Bench<'_> {
         kind: Kind,
     ) -> Result<(Round, Fired), BenchError> {
         let duration = Duration::from_secs(self.options.seconds.get());
-        let what = if matches!(kind, Kind::Click) { "clicks" } else { "postbacks" };
+        let what = if matches!(kind, Kind::Click) {
+            "clicks"
+        } else {
+            "postbacks"
+        };
         self.say(connections, "bare 302s");
         let reference = self.fire(bare, connections, Kind::Bare, duration).await?;
         self.progress.inc(1);
@@ -333,7 +361,11 @@ impl Bench<'_> {
             _ => after.conversions.saturating_sub(before.conversions),
         };
         if stored < fired.acknowledged {
-            return Err(BenchError::Missing { what, acknowledged: fired.acknowledged, stored });
+            return Err(BenchError::Missing {
+                what,
+                acknowledged: fired.acknowledged,
+                stored,
+            });
         }
         let round = Round {
             bare_per_second: reference.per_second(),
@@ -353,7 +385,10 @@ impl Bench<'_> {
     }
 
     fn say(&self, connections: usize, what: &str) {
-        self.progress.set_message(format!("{}, {connections} connections: {what}", name(self.database)));
+        self.progress.set_message(format!(
+            "{}, {connections} connections: {what}",
+            name(self.database)
+        ));
     }
 
     async fn fire(
@@ -396,6 +431,9 @@ mod tests {
     fn the_tenant_of_the_benchmark_can_be_provisioned() {
         let provision = provision::parse(&tenant("ek_test_0123456789abcdef01234567")).expect("a file");
         let plan = provision.tenants.first().expect("a tenant");
-        assert_eq!((plan.shops.len(), plan.links.len(), plan.campaigns.len()), (1, 1, 1));
+        assert_eq!(
+            (plan.shops.len(), plan.links.len(), plan.campaigns.len()),
+            (1, 1, 1)
+        );
     }
 }

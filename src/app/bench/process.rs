@@ -20,7 +20,9 @@ pub fn processor_time(process: u32) -> Option<Duration> {
 pub fn processor_time_of_family(process: u32) -> Option<Duration> {
     let mut total = processor_time(process)?;
     for entry in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(fields) = entry.file_name().to_str().and_then(fields) else { continue };
+        let Some(fields) = entry.file_name().to_str().and_then(fields) else {
+            continue;
+        };
         if fields.get(PARENT).and_then(|parent| parent.parse().ok()) == Some(process) {
             total += time_in(&fields).unwrap_or_default();
         }

@@ -75,7 +75,13 @@ impl Figures {
         let middle = |value: fn(&Round) -> f64| median(rounds.iter().map(value).collect());
         let sum = |value: fn(&Round) -> u64| rounds.iter().map(value).sum::<u64>();
         let acknowledged = sum(|round| round.acknowledged);
-        let each = |total: u64| if acknowledged == 0 { 0.0 } else { real(total) / real(acknowledged) };
+        let each = |total: u64| {
+            if acknowledged == 0 {
+                0.0
+            } else {
+                real(total) / real(acknowledged)
+            }
+        };
         let all = |value: fn(&Round) -> Option<u64>| rounds.iter().map(value).sum::<Option<u64>>().map(each);
         Self {
             per_second: middle(|round| round.per_second),
@@ -96,7 +102,10 @@ impl Figures {
 }
 
 /// A count as a number to divide.
-#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, which nothing counted here comes near")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "exact up to 2^53, which nothing counted here comes near"
+)]
 pub fn real(count: u64) -> f64 {
     count as f64
 }
@@ -105,7 +114,11 @@ pub fn real(count: u64) -> f64 {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let half = values.len() / 2;
-    match (values.len() % 2, half.checked_sub(1).and_then(|before| values.get(before)), values.get(half)) {
+    match (
+        values.len() % 2,
+        half.checked_sub(1).and_then(|before| values.get(before)),
+        values.get(half),
+    ) {
         (1, _, Some(middle)) => *middle,
         (_, Some(below), Some(above)) => f64::midpoint(*below, *above),
         _ => 0.0,
@@ -159,17 +172,40 @@ impl Report {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         let processor = self.processor.as_deref().unwrap_or("unknown processor");
-        writeln!(text, "einklang {}, {} cores ({processor})", self.version, self.cores)?;
-        writeln!(text, "{} rounds of {} s each, medians; generator and server share the cores", self.rounds, self.seconds)?;
+        writeln!(
+            text,
+            "einklang {}, {} cores ({processor})",
+            self.version, self.cores
+        )?;
+        writeln!(
+            text,
+            "{} rounds of {} s each, medians; generator and server share the cores",
+            self.rounds, self.seconds
+        )?;
         if !self.optimised {
-            writeln!(text, "This is a debug build: its figures say nothing about a release build.")?;
+            writeln!(
+                text,
+                "This is a debug build: its figures say nothing about a release build."
+            )?;
         }
         writeln!(text)?;
         writeln!(
             text,
             "{:<9} {:>5} {:<10} {:>8} {:>8} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6} {:>8} {:>8} {:>7}",
-            "database", "conn.", "what", "per s", "bare/s", "ratio", "p50 ms", "p99 ms", "bare p99", "rows", "bytes",
-            "cpu us", "db cpu us", "MiB"
+            "database",
+            "conn.",
+            "what",
+            "per s",
+            "bare/s",
+            "ratio",
+            "p50 ms",
+            "p99 ms",
+            "bare p99",
+            "rows",
+            "bytes",
+            "cpu us",
+            "db cpu us",
+            "MiB"
         )?;
         for run in &self.runs {
             run.write(text, "clicks", &run.clicks)?;
@@ -177,9 +213,17 @@ impl Report {
         }
         writeln!(text)?;
         let sum = |value: fn(&Figures) -> u64| {
-            self.runs.iter().map(|run| value(&run.clicks) + value(&run.postbacks)).sum::<u64>()
+            self.runs
+                .iter()
+                .map(|run| value(&run.clicks) + value(&run.postbacks))
+                .sum::<u64>()
         };
-        writeln!(text, "{} acknowledged, {} found in the databases", sum(|f| f.acknowledged), sum(|f| f.stored))
+        writeln!(
+            text,
+            "{} acknowledged, {} found in the databases",
+            sum(|f| f.acknowledged),
+            sum(|f| f.stored)
+        )
     }
 }
 
@@ -212,7 +256,11 @@ mod tests {
 
     #[test]
     fn the_ratio_is_the_median_of_ratios_and_not_the_ratio_of_medians() {
-        let round = |per_second, bare_per_second| Round { per_second, bare_per_second, ..Round::default() };
+        let round = |per_second, bare_per_second| Round {
+            per_second,
+            bare_per_second,
+            ..Round::default()
+        };
         let figures = Figures::of(&[round(10.0, 100.0), round(30.0, 60.0), round(20.0, 80.0)]);
         assert!((figures.ratio_to_bare - 0.25).abs() < 1e-9);
         assert!((figures.per_second - 20.0).abs() < 1e-9);
@@ -220,11 +268,19 @@ mod tests {
 
     #[test]
     fn shares_are_over_all_rounds_and_left_out_where_one_is_not_known() {
-        let round = |acknowledged, bytes, server_us| Round { acknowledged, bytes, server_us, ..Round::default() };
+        let round = |acknowledged, bytes, server_us| Round {
+            acknowledged,
+            bytes,
+            server_us,
+            ..Round::default()
+        };
         let figures = Figures::of(&[round(10, 1_000, Some(50)), round(30, 3_000, Some(150))]);
         assert!((figures.bytes_each - 100.0).abs() < 1e-9);
         assert_eq!(figures.server_cpu_us_each, Some(5.0));
-        assert_eq!(Figures::of(&[round(1, 1, Some(1)), round(1, 1, None)]).server_cpu_us_each, None);
+        assert_eq!(
+            Figures::of(&[round(1, 1, Some(1)), round(1, 1, None)]).server_cpu_us_each,
+            None
+        );
     }
 
     #[test]

@@ -329,8 +329,10 @@ impl Work {
     /// Writes the rows that are waiting, so that what follows in this transaction sees them.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         self.batch.insert_clicks(std::mem::take(&mut self.click_rows))?;
-        self.batch.insert_consent_records(&std::mem::take(&mut self.records))?;
-        self.batch.insert_conversions(std::mem::take(&mut self.conversions))
+        self.batch
+            .insert_consent_records(&std::mem::take(&mut self.records))?;
+        self.batch
+            .insert_conversions(std::mem::take(&mut self.conversions))
     }
 
     /// Erases clicks of one tenant and makes that a fact for the rest of the batch.

@@ -30,9 +30,8 @@ impl Batch {
     pub fn add_counters(&mut self, counters: &Counters, lane: i64) -> Result<(), StoreError> {
         let keys: Vec<&HourKey> = counters.hours.keys().collect();
         let int = |value: fn(&HourKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
-        let text = |value: fn(&HourKey) -> &'static str| {
-            Cells::Word(keys.iter().map(|key| value(key)).collect())
-        };
+        let text =
+            |value: fn(&HourKey) -> &'static str| Cells::Word(keys.iter().map(|key| value(key)).collect());
         let hours = Rows {
             before: "INSERT INTO stat_hour (tenant, quarter, shop, campaign, publisher, link, goal, currency, outcome, \
                      lane, events, amount_minor)",
@@ -59,11 +58,7 @@ impl Batch {
         self.add_untracked(&counters.untracked, lane)
     }
 
-    fn add_refused(
-        &mut self,
-        refused: &BTreeMap<RefusedKey, i64>,
-        lane: i64,
-    ) -> Result<(), StoreError> {
+    fn add_refused(&mut self, refused: &BTreeMap<RefusedKey, i64>, lane: i64) -> Result<(), StoreError> {
         let keys: Vec<&RefusedKey> = refused.keys().collect();
         let int = |value: fn(&RefusedKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
         let rows = Rows {

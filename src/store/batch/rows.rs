@@ -106,7 +106,10 @@ pub struct ConversionRow {
 impl Batch {
     /// Writes clicks with their salts.
     pub fn insert_clicks(&mut self, mut clicks: Vec<ClickRow>) -> Result<(), StoreError> {
-        let payloads = clicks.iter_mut().map(|click| std::mem::take(&mut click.payload)).collect();
+        let payloads = clicks
+            .iter_mut()
+            .map(|click| std::mem::take(&mut click.payload))
+            .collect();
         let keys: Vec<ClickKey> = clicks.iter().map(|click| click.key).collect();
         let int = |value: fn(&ClickRow) -> i64| Cells::Int(clicks.iter().map(value).collect());
         let mut cells = key_cells(&keys);
@@ -163,7 +166,10 @@ impl Batch {
     /// Writes conversions with their order and customer keys. `Raced` if another writer took one of the orders since the
     /// facts were read: the batch has to be decided again.
     pub fn insert_conversions(&mut self, mut conversions: Vec<ConversionRow>) -> Result<(), StoreError> {
-        let payloads = conversions.iter_mut().map(|row| std::mem::take(&mut row.payload)).collect();
+        let payloads = conversions
+            .iter_mut()
+            .map(|row| std::mem::take(&mut row.payload))
+            .collect();
         self.insert_conversion_rows(&conversions, payloads)?;
         let mut ordered: Vec<&ConversionRow> = conversions.iter().collect();
         ordered.sort_unstable_by_key(|row| (row.tenant, row.shop, row.goal, row.test, row.order_hash));
