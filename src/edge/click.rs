@@ -1,5 +1,6 @@
 //! `GET /c/{link}`: a tracking link is followed.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -116,12 +117,14 @@ struct ClickParams {
 )]
 pub async fn follow_link(
     State(flow): State<ClickFlow>,
-    Path(link): Path<String>,
+    link: Result<Path<String>, PathRejection>,
     Origin(address): Origin,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // A segment that does not decode is no link's slug.
+    let Path(link) = link.map_err(|_| Problem::new(Reason::NotFound))?;
     let query = query.unwrap_or_default();
     let pairs = pairs::read(&query);
     let mut request = ClickRequest {

@@ -31,7 +31,7 @@ pub fn routes() -> OpenApiRouter<ConsentRoutes> {
 
 /// A change of consent. Names its person by exactly one of `token`, `order_id` and `customer_ref`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"order_id": "A-1001", "consent": "denied"}))]
 pub struct ConsentSignalRequest {
     /// The tracking token.

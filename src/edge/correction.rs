@@ -26,7 +26,7 @@ pub fn routes() -> OpenApiRouter<ConversionFlow> {
 
 /// A correction: another status, or a lower amount.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"status": "cancelled", "reason": "returned"}))]
 pub struct CorrectionRequest {
     /// `pending` → `confirmed` → `cancelled`; a cancelled one stays so.
@@ -42,7 +42,7 @@ pub struct CorrectionRequest {
 
 /// A correction that names its conversion by the order.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"order_id": "A-1001", "status": "cancelled", "reason": "returned"}))]
 pub struct OrderCorrectionRequest {
     /// The shop's order id.
@@ -57,6 +57,7 @@ pub struct OrderCorrectionRequest {
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]*$", nullable = false)]
     goal: Option<String>,
     /// Whether it is a test conversion.
+    #[serde(default)]
     test: bool,
     /// `pending` → `confirmed` → `cancelled`; a cancelled one stays so.
     #[schema(max_length = 9, pattern = "^(pending|confirmed|cancelled)$", nullable = false)]

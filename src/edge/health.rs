@@ -29,9 +29,15 @@ pub struct HealthView {
     #[schema(value_type = String, max_length = 8, pattern = "^(ok|failing)$")]
     status: &'static str,
     /// The checks that fail, by name.
-    #[schema(value_type = Vec<String>, max_items = 8)]
-    checks: Vec<&'static str>,
+    #[schema(max_items = 8)]
+    checks: Vec<CheckName>,
 }
+
+/// A check that fails: `database`, `migrations` or `queue`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, max_length = 16, pattern = "^[a-z]+$", example = "database")]
+pub struct CheckName(&'static str);
 
 /// Is the process alive
 ///
@@ -65,7 +71,7 @@ pub async fn check_readiness(State(flow): State<HealthFlow>) -> Response {
         status,
         axum::Json(HealthView {
             status: word,
-            checks: failing,
+            checks: failing.into_iter().map(CheckName).collect(),
         }),
     )
         .into_response()

@@ -59,7 +59,7 @@ macro_rules! parameters {
             #[$attribute(max_length = 64, pattern = "^[A-Za-z0-9_-]*$", nullable = false)]
             goal: Option<String>,
             /// A decimal string with at most the currency's decimals.
-            #[$attribute(max_length = 19, pattern = "^([0-9]{1,12}(\\.[0-9]{1,2})?)?$", nullable = false)]
+            #[$attribute(max_length = 19, pattern = "^([0-9]{1,12}(\\.[0-9]{1,3})?)?$", nullable = false)]
             amount: Option<String>,
             /// ISO 4217; the shop's currency if left out.
             #[$attribute(max_length = 3, pattern = "^([A-Z]{3})?$", nullable = false)]
@@ -165,14 +165,17 @@ parameters!(
     /// A conversion. Unknown members are refused by name.
     ConversionRequest, [Deserialize, ToSchema], schema, {
         /// The order's items.
+        #[serde(default)]
         #[schema(max_items = 100)]
         pub(super) items: Vec<Item>,
         /// Live checks and answer, erasure included, but the conversion is in no report and is purged.
+        #[serde(default)]
         test: bool,
         /// The same answer, and nothing is kept or changed.
+        #[serde(default)]
         dry_run: bool,
     },
-    #[serde(default, deny_unknown_fields)]
+    #[serde(deny_unknown_fields)]
     #[schema(example = json!({"token": "AQABq0J4c3RfbGlrZV9hX3Rva2VuX2J1dF9ub3Rfb25lX3RoYXRfb3BlbnNfYW55d2hlcmUtLS0tLS0tLS0tLQ",
         "order_id": "A-1001", "amount": "49.90", "currency": "EUR", "consent": "granted"}))]
 );

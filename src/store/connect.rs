@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
@@ -102,6 +103,7 @@ pub struct Store {
     pub(super) pools: Pools,
     write: DatabaseConnection,
     read: DatabaseConnection,
+    scrub_owed: Arc<AtomicBool>,
 }
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -183,13 +185,17 @@ impl Store {
                 ledger,
                 turn: Arc::default(),
             },
+            scrub_owed: Arc::default(),
         })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
         let options = PgConnectOptions::from_str(url)?
             // Salts stand in a schema of their own; one search path keeps the statements alike on both databases.
-            .options([("search_path", "public,vault")])
+            .options([
+                ("search_path", "public,vault"),
+                ("client_min_messages", "warning"),
+            ])
             .application_name("einklang")
             .disable_statement_logging();
         let ledger_options = options.clone().options(LEDGER_PLANS);
@@ -207,6 +213,7 @@ impl Store {
                 ledger: Arc::default(),
                 ledger_options: Box::new(ledger_options),
             },
+            scrub_owed: Arc::default(),
         })
     }
 
@@ -258,11 +265,24 @@ impl Store {
     /// After an erasure on SQLite: moves the WAL into the file and truncates it, so that no old page keeps what was
     /// erased (measured: 0 remnants; without it rows were found again). PostgreSQL's remnants are worthless without the
     /// salt and end with VACUUM and WAL recycling.
+    ///
+    /// A reader that is still in an old page keeps the checkpoint from ending; it is then owed, and a timer tries again.
     pub async fn scrub(&self) -> Result<(), StoreError> {
-        if let Pools::Sqlite { write, .. } = &self.pools {
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                .execute(write)
-                .await?;
+        let Pools::Sqlite { write, .. } = &self.pools else {
+            return Ok(());
+        };
+        self.scrub_owed.store(true, Ordering::Relaxed);
+        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(write)
+            .await?;
+        self.scrub_owed.store(busy != 0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tries a checkpoint again that a reader kept from ending.
+    pub async fn scrub_if_owed(&self) -> Result<(), StoreError> {
+        if self.scrub_owed.load(Ordering::Relaxed) {
+            self.scrub().await?;
         }
         Ok(())
     }

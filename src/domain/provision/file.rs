@@ -56,6 +56,7 @@ pub(super) struct ShopTable {
     pub landing_hosts: Vec<String>,
     #[serde(default = "s2s")]
     pub token_parameter: String,
+    #[serde(default = "default_currency")]
     pub currency: String,
     #[serde(default)]
     pub currencies: Vec<String>,
@@ -156,4 +157,9 @@ pub(super) struct UserTable {
     pub publisher: Option<String>,
     pub api_key: Option<String>,
     pub password: Option<String>,
+}
+
+/// The currency of a shop that names none.
+fn default_currency() -> String {
+    "EUR".to_owned()
 }

@@ -137,7 +137,10 @@ impl Writer {
         }
         if erased {
             // The rows are gone for every reader; this removes what old pages of the file may still hold.
-            self.live.store().scrub().await?;
+            // The commit stands whatever becomes of that, so the answers do too; what failed is tried again by a timer.
+            if let Err(error) = self.live.store().scrub().await {
+                tracing::warn!(%error, "old pages of erased rows could not be removed yet");
+            }
         }
         Ok(replies)
     }
@@ -175,7 +178,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
     match reply {
         Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
         Ok(Reply::Counted) => {
-            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1)
+            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1);
         }
         Ok(Reply::Verdict(answer)) => {
             let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
@@ -183,7 +186,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
                 .increment(1);
         }
         Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
-            metrics::counter!("einklang_changes_total").increment(1)
+            metrics::counter!("einklang_changes_total").increment(1);
         }
         Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
     }
