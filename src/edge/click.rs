@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::auth::Origin;
 use super::pairs;
 use super::problem::{Problem, ProblemBody};
+use crate::domain::agent::classify;
 use crate::domain::refusal::Reason;
 use crate::domain::signal::{Signals, is_signal};
 use crate::flow::click::{ClickFlow, ClickOutcome, ClickRequest};
@@ -133,9 +134,11 @@ pub async fn follow_link(
         subs: [None; 10],
         url: None,
         notice: None,
-        user_agent: headers
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok()),
+        agent: classify(
+            headers
+                .get(header::USER_AGENT)
+                .and_then(|value| value.to_str().ok()),
+        ),
         address,
         head: method == Method::HEAD,
     };
