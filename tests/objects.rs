@@ -1,5 +1,10 @@
 //! Managing objects against a real database: what a file asks for is there, once, and can be used.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test whose setting cannot be made has failed"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

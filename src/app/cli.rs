@@ -66,10 +66,25 @@ pub fn run(cli: Cli) -> ExitCode {
     match dispatch(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("einklang: {error}");
+            eprintln!("einklang: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with what caused it, each text once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -88,16 +103,16 @@ fn dispatch(
         }
         Command::Bench(bench) => {
             // Its result is the report; what the databases say while they are made is not.
-            let quiet = Some(options.log.clone().unwrap_or_else(|| "warn".to_owned()));
+            let log = options.log.clone().unwrap_or_else(|| "warn".to_owned());
             let config = Config::load(Options {
-                log: quiet,
+                log: Some(log),
                 ..options
             })?;
-            start(&config)?.block_on(bench::run(config, bench))?;
+            print(&start(&config)?.block_on(bench::run(config, bench, json))?)?;
         }
-        Command::BenchServe(child) => {
+        Command::BenchServe(bench) => {
             let config = Config::load(options)?;
-            start(&config)?.block_on(bench::serve_child(config, child.kind))?;
+            start(&config)?.block_on(bench::serve_child(config, bench.kind))?;
         }
         Command::Serve => {
             let config = Config::load(options)?;

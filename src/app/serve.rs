@@ -15,6 +15,7 @@ use super::system::{SystemClock, SystemEntropy};
 use super::telemetry;
 use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
+use crate::flow::privacy::PrivacyFlow;
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
@@ -55,6 +56,11 @@ impl Addresses {
     pub fn base_url(self) -> String {
         format!("http://{}", reachable(self.public))
     }
+
+    /// Where a client on this machine reads the metrics.
+    pub fn metrics_url(self) -> String {
+        format!("http://{}/metrics", reachable(self.management))
+    }
 }
 
 /// An address that a client on this machine can connect to: "every address" is not one.
@@ -81,12 +87,13 @@ pub async fn serve(
     let render: crate::edge::health::Render = Arc::new(move || handle.render());
     let management_router = app.management(render);
     let stop = CancellationToken::new();
+    // Before the first word on standard output: whoever reads it may stop the server the next moment.
+    watch_signals(stop.clone())?;
     let at = Addresses {
         public: public_address,
         management: management_address,
     };
     prepare(&app, at).await?;
-    watch_signals(stop.clone())?;
     let limits = Limits {
         proxies: config.trusted_proxies.clone(),
         ..Limits::default()
@@ -150,6 +157,9 @@ pub(super) async fn timers(
         tokio::select! {
             () = stop.cancelled() => return,
             _ = reload.tick() => {
+                if let Err(error) = live.scrub_if_owed().await {
+                    tracing::warn!(%error, "old pages of erased rows could not be removed yet");
+                }
                 if let Err(error) = live.reload_if_changed().await {
                     tracing::warn!(%error, "the routing data cannot be read; the last ones stay in force");
                 }
@@ -158,6 +168,9 @@ pub(super) async fn timers(
                 gate.forget_quiet_callers();
                 if let Err(error) = live.prepare_epochs().await {
                     tracing::warn!(%error, "keys and partitions of the coming months cannot be made");
+                }
+                if let Err(error) = PrivacyFlow::new(Arc::clone(&live)).purge_tests().await {
+                    tracing::warn!(%error, "old test conversions cannot be purged");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! `GET /c/{link}`: a tracking link is followed.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -10,6 +11,7 @@ use utoipa_axum::routes;
 use super::auth::Origin;
 use super::pairs;
 use super::problem::{Problem, ProblemBody};
+use crate::domain::agent::classify;
 use crate::domain::refusal::Reason;
 use crate::domain::signal::{Signals, is_signal};
 use crate::flow::click::{ClickFlow, ClickOutcome, ClickRequest};
@@ -116,12 +118,14 @@ struct ClickParams {
 )]
 pub async fn follow_link(
     State(flow): State<ClickFlow>,
-    Path(link): Path<String>,
+    link: Result<Path<String>, PathRejection>,
     Origin(address): Origin,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // A segment that does not decode is no link's slug.
+    let Path(link) = link.map_err(|_| Problem::new(Reason::NotFound))?;
     let query = query.unwrap_or_default();
     let pairs = pairs::read(&query);
     let mut request = ClickRequest {
@@ -130,9 +134,11 @@ pub async fn follow_link(
         subs: [None; 10],
         url: None,
         notice: None,
-        user_agent: headers
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok()),
+        agent: classify(
+            headers
+                .get(header::USER_AGENT)
+                .and_then(|value| value.to_str().ok()),
+        ),
         address,
         head: method == Method::HEAD,
     };

@@ -1,6 +1,6 @@
 //! `/v1/tenants` to `/v1/api-keys`: the management of objects, one file per kind.
 //!
-//! Reading, listing and archiving are the same for every kind and are written once, as [`standing_operations`]. What is
+//! Reading, listing and archiving are the same for every kind and are written once, as `standing_operations`. What is
 //! created and changed differs and stands with its kind. DELETE archives: rows that figures and the trail name are never
 //! removed.
 

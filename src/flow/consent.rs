@@ -7,6 +7,7 @@ use super::ledger::Ledger;
 use super::ledger::command::{Command, ConsentCommand, Reference, Reply, Token};
 use super::{FlowError, Live};
 use crate::domain::consent::ConsentState;
+use crate::domain::event::Actor;
 use crate::domain::ids::{RequestId, time_ordered};
 use crate::domain::refusal::Reason;
 use crate::domain::routing::{ShopRoute, TenantRoute};
@@ -56,6 +57,10 @@ impl ConsentFlow {
         signals: &Signals<'_>,
         request: RequestId,
     ) -> Result<bool, FlowError> {
+        if matches!(caller.actor, Actor::TokenOnly(_)) && !matches!(about, About::Token(_)) {
+            // Whoever can guess an order id could have its person erased.
+            return Err(FlowError::Refused(Reason::Unauthenticated));
+        }
         let routing = self.live.routing();
         let tenant = routing
             .tenants

@@ -112,6 +112,11 @@ impl Live {
         Ok(true)
     }
 
+    /// Removes what old pages still hold of erased rows, where that was not possible at once.
+    pub async fn scrub_if_owed(&self) -> Result<(), FlowError> {
+        Ok(self.store.scrub_if_owed().await?)
+    }
+
     /// Makes sure that every tenant has its epoch keys for this month and the next.
     pub async fn prepare_epochs(&self) -> Result<(), FlowError> {
         let month = epoch_of(self.now_s());

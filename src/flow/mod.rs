@@ -11,6 +11,7 @@ pub mod health;
 pub mod ledger;
 pub mod live;
 pub mod objects;
+pub mod privacy;
 pub mod provision;
 pub mod report;
 

@@ -1,6 +1,6 @@
 //! Managing what a tenant configures: create, read, list, change, archive, the same way for every kind.
 //!
-//! A kind says in [`Managed`] how its draft becomes an object; [`session`] does the rest in one transaction with its
+//! A kind says in [`Managed`] how its draft becomes an object; `session` does the rest in one transaction with its
 //! trail. The API makes one object at a time, `apply` many; both go through the same session.
 
 /// The part of an `impl Managed` that is the same for every kind, with its draft's type and its word for the trail.

@@ -12,6 +12,7 @@ pub mod conversions;
 pub mod keys;
 pub mod lanes;
 pub mod objects;
+pub mod purge;
 pub mod reports;
 pub mod routing;
 mod rows;

@@ -257,8 +257,8 @@ mod tests {
     #[test]
     fn the_ratio_is_the_median_of_ratios_and_not_the_ratio_of_medians() {
         let round = |per_second, bare_per_second| Round {
-            per_second,
             bare_per_second,
+            per_second,
             ..Round::default()
         };
         let figures = Figures::of(&[round(10.0, 100.0), round(30.0, 60.0), round(20.0, 80.0)]);

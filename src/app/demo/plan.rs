@@ -37,42 +37,29 @@ pub struct Offer {
 }
 
 const OFFERS: [Offer; 5] = [
+    Offer::new("hausrat-wetter", ["89.90", "129.00", "64.50"], 34),
+    Offer::new("hausrat-tagesblatt", ["89.90", "129.00", "215.40"], 22),
+    Offer::new("hausrat-schnaeppchen", ["64.50", "89.90", "64.50"], 8),
+    Offer::new("fahrrad-blog", ["48.00", "72.00", "96.00"], 20),
     Offer {
-        link: "hausrat-wetter",
-        shop: Shop::Online,
-        prices: ["89.90", "129.00", "64.50"],
-        lesser_goal: "newsletter",
-        share: 34,
-    },
-    Offer {
-        link: "hausrat-tagesblatt",
-        shop: Shop::Online,
-        prices: ["89.90", "129.00", "215.40"],
-        lesser_goal: "newsletter",
-        share: 22,
-    },
-    Offer {
-        link: "hausrat-schnaeppchen",
-        shop: Shop::Online,
-        prices: ["64.50", "89.90", "64.50"],
-        lesser_goal: "newsletter",
-        share: 8,
-    },
-    Offer {
-        link: "fahrrad-blog",
-        shop: Shop::Online,
-        prices: ["48.00", "72.00", "96.00"],
-        lesser_goal: "newsletter",
-        share: 20,
-    },
-    Offer {
-        link: "kfz-tagesblatt",
         shop: Shop::Broker,
-        prices: ["412.70", "388.20", "536.10"],
         lesser_goal: "lead",
-        share: 16,
+        ..Offer::new("kfz-tagesblatt", ["412.70", "388.20", "536.10"], 16)
     },
 ];
+
+impl Offer {
+    const fn new(link: &'static str, prices: [&'static str; 3], share: u64) -> Self {
+        let (shop, lesser_goal) = (Shop::Online, "newsletter");
+        Self {
+            link,
+            shop,
+            prices,
+            lesser_goal,
+            share,
+        }
+    }
+}
 
 /// A click and what follows from it.
 #[derive(Debug)]
@@ -163,7 +150,8 @@ pub enum Later {
 /// Days after which [`Later`] happens.
 pub const LATER_DAYS: u32 = 2;
 
-const PLAIN: Goal = Goal {
+/// An order as it should be.
+const ORDER: Goal = Goal {
     slug: "order",
     amount: "89.90",
     currency: "EUR",
@@ -175,140 +163,57 @@ const PLAIN: Goal = Goal {
     later: Later::Stays,
 };
 
+impl Goal {
+    const fn saying(mut self, consent: Option<&'static str>) -> Self {
+        self.consent = consent;
+        self
+    }
+
+    const fn with(mut self, token: Token) -> Self {
+        self.token = token;
+        self
+    }
+
+    const fn of(mut self, slug: &'static str, amount: &'static str, currency: &'static str) -> Self {
+        (self.slug, self.amount, self.currency) = (slug, amount, currency);
+        self
+    }
+
+    const fn sent(mut self, again: Again) -> Self {
+        self.again = again;
+        self
+    }
+
+    const fn after(mut self, days: u32) -> Self {
+        self.after_days = days;
+        self
+    }
+
+    const fn then(mut self, later: Later) -> Self {
+        self.later = later;
+        self
+    }
+}
+
 /// What has its fixed day, so that it is there: (day, place in the offers, what).
 const FIXED: [(u32, usize, Goal); 16] = [
-    (
-        1,
-        3,
-        Goal {
-            after_days: 9,
-            ..PLAIN
-        },
-    ),
-    (
-        2,
-        3,
-        Goal {
-            after_days: 16,
-            ..PLAIN
-        },
-    ),
-    (
-        3,
-        0,
-        Goal {
-            consent: Some("denied"),
-            ..PLAIN
-        },
-    ),
-    (
-        4,
-        0,
-        Goal {
-            consent: None,
-            ..PLAIN
-        },
-    ),
-    (
-        5,
-        1,
-        Goal {
-            consent: Some("vielleicht"),
-            ..PLAIN
-        },
-    ),
-    (
-        6,
-        0,
-        Goal {
-            token: Token::None,
-            ..PLAIN
-        },
-    ),
-    (
-        7,
-        0,
-        Goal {
-            token: Token::Forged,
-            ..PLAIN
-        },
-    ),
-    (
-        8,
-        1,
-        Goal {
-            slug: "bestellung",
-            ..PLAIN
-        },
-    ),
-    (
-        9,
-        1,
-        Goal {
-            currency: "USD",
-            ..PLAIN
-        },
-    ),
-    (
-        10,
-        0,
-        Goal {
-            again: Again::Same,
-            ..PLAIN
-        },
-    ),
-    (
-        11,
-        0,
-        Goal {
-            again: Again::Other,
-            ..PLAIN
-        },
-    ),
-    (
-        12,
-        0,
-        Goal {
-            later: Later::Withdrawn,
-            ..PLAIN
-        },
-    ),
-    (
-        13,
-        4,
-        Goal {
-            consent: Some("denied"),
-            amount: "412.70",
-            ..PLAIN
-        },
-    ),
-    (
-        14,
-        4,
-        Goal {
-            consent: None,
-            amount: "388.20",
-            ..PLAIN
-        },
-    ),
-    (
-        15,
-        4,
-        Goal {
-            token: Token::None,
-            amount: "536.10",
-            ..PLAIN
-        },
-    ),
-    (
-        16,
-        4,
-        Goal {
-            currency: "CHF",
-            amount: "498.00",
-            ..PLAIN
-        },
-    ),
+    (1, 3, ORDER.after(9)),
+    (2, 3, ORDER.after(16)),
+    // The second postback finds the click erased by the first.
+    (3, 0, ORDER.saying(Some("denied")).sent(Again::Same)),
+    (4, 0, ORDER.saying(None)),
+    (5, 1, ORDER.saying(Some("vielleicht"))),
+    (6, 0, ORDER.with(Token::None)),
+    (7, 0, ORDER.with(Token::Forged)),
+    (8, 1, ORDER.of("bestellung", "89.90", "EUR")),
+    (9, 1, ORDER.of("order", "89.90", "USD")),
+    (10, 0, ORDER.sent(Again::Same)),
+    (11, 0, ORDER.sent(Again::Other)),
+    (12, 0, ORDER.then(Later::Withdrawn)),
+    (13, 4, ORDER.saying(Some("denied")).sent(Again::Same)),
+    (14, 4, ORDER.saying(None)),
+    (15, 4, ORDER.with(Token::None)),
+    (16, 4, ORDER.of("order", "498.00", "CHF")),
 ];
 
 /// Draws numbers: SplitMix64, whose results depend on nothing but its seed.
@@ -417,7 +322,7 @@ fn then(dice: &mut Dice, offer: &Offer) -> Then {
         consent: dice.pick(&[(88, Some("granted")), (6, Some("denied"))], None),
         again: dice.pick(&[(12, Again::Same), (2, Again::Other)], Again::Never),
         later,
-        ..PLAIN
+        ..ORDER
     })
 }
 

@@ -137,7 +137,10 @@ impl Writer {
         }
         if erased {
             // The rows are gone for every reader; this removes what old pages of the file may still hold.
-            self.live.store().scrub().await?;
+            // The commit stands whatever becomes of that, so the answers do too; what failed is tried again by a timer.
+            if let Err(error) = self.live.store().scrub().await {
+                tracing::warn!(%error, "old pages of erased rows could not be removed yet");
+            }
         }
         Ok(replies)
     }
@@ -145,7 +148,7 @@ impl Writer {
     /// The routing data that this transaction has to decide under: newer than ours where something changed.
     async fn current_routing(&self, batch: &mut Batch) -> Result<Arc<Routing>, StoreError> {
         let routing = self.live.routing();
-        if batch.routing_version().await? == routing.version {
+        if batch.routing_version()? == routing.version {
             return Ok(routing);
         }
         match self.live.reload().await {
@@ -175,7 +178,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
     match reply {
         Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
         Ok(Reply::Counted) => {
-            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1)
+            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1);
         }
         Ok(Reply::Verdict(answer)) => {
             let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
@@ -183,7 +186,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
                 .increment(1);
         }
         Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
-            metrics::counter!("einklang_changes_total").increment(1)
+            metrics::counter!("einklang_changes_total").increment(1);
         }
         Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
     }
@@ -327,16 +330,12 @@ impl Work {
     }
 
     /// Writes the rows that are waiting, so that what follows in this transaction sees them.
-    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.batch.insert_clicks(std::mem::take(&mut self.click_rows))?;
         self.batch
-            .insert_clicks(&std::mem::take(&mut self.click_rows))
-            .await?;
+            .insert_consent_records(&std::mem::take(&mut self.records))?;
         self.batch
-            .insert_consent_records(&std::mem::take(&mut self.records))
-            .await?;
-        self.batch
-            .insert_conversions(&std::mem::take(&mut self.conversions))
-            .await
+            .insert_conversions(std::mem::take(&mut self.conversions))
     }
 
     /// Erases clicks of one tenant and makes that a fact for the rest of the batch.
@@ -346,7 +345,7 @@ impl Work {
         clicks: &[ClickKey],
         event: AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.flush().await?;
+        self.flush()?;
         // The rows are locked first: a postback that another node is recording either stands before this erasure, with
         // its order, or waits and finds the click gone.
         self.batch.click_facts(&mut clicks.to_vec(), true).await?;
@@ -371,11 +370,11 @@ impl Work {
     }
 
     async fn finish(mut self, lane: i64) -> Result<(), StoreError> {
-        self.flush().await?;
+        self.flush()?;
         for (tenant, leaves) in std::mem::take(&mut self.leaves) {
             self.entries.push(click_batch(tenant, &leaves));
         }
-        self.batch.add_counters(&self.counters, lane).await?;
+        self.batch.add_counters(&self.counters, lane)?;
         match Trail::from_entries(self.entries) {
             Some(trail) => self.batch.commit_with(&trail).await,
             None if self.counters.untracked.is_empty() => self.batch.leave_unchanged().await,

@@ -119,6 +119,10 @@ pub async fn product_page(
         return not_found().await;
     };
     let visit = waiting.besuch.filter(|visit| shop.memory.is_waiting(visit));
+    // Whoever decides only at the checkout still has the token waiting there.
+    let query = visit
+        .as_ref()
+        .map_or(String::new(), |visit| format!("?besuch={visit}"));
     Page::new(product.name)
         .consent(&visitor, visit.as_deref(), product.slug)
         .fact(
@@ -126,15 +130,25 @@ pub async fn product_page(
             "Jahresbeitrag in Euro",
             &product.premium.replace('.', ","),
         )
-        .link("zur-kasse", &format!("/kasse/{}", product.slug), "Zum Abschluss")
+        .link(
+            "zur-kasse",
+            &format!("/kasse/{}{query}", product.slug),
+            "Zum Abschluss",
+        )
         .into_response()
 }
 
 /// The checkout.
-pub async fn checkout(visitor: Visitor, Path(slug): Path<String>) -> Response {
+pub async fn checkout(
+    State(shop): State<Shared>,
+    visitor: Visitor,
+    Path(slug): Path<String>,
+    Query(waiting): Query<Waiting>,
+) -> Response {
     let Some(product) = product(&slug) else {
         return not_found().await;
     };
+    let visit = waiting.besuch.filter(|visit| shop.memory.is_waiting(visit));
     let choices = [(
         "bestellen",
         "produkt",
@@ -142,7 +156,7 @@ pub async fn checkout(visitor: Visitor, Path(slug): Path<String>) -> Response {
         "Kostenpflichtig abschließen",
     )];
     Page::new("Abschluss")
-        .consent(&visitor, None, product.slug)
+        .consent(&visitor, visit.as_deref(), product.slug)
         .text(&format!(
             "{}, {} € im Jahr",
             product.name,

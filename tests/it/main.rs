@@ -1,0 +1,30 @@
+//! The server over HTTP, on both databases.
+//!
+//! Each file holds one capability; each test runs on SQLite and on PostgreSQL from the same text, against the parts that
+//! `einklang serve` puts together, with a clock that the test moves. Every answer is also held against the OpenAPI
+//! document, and every pair of operation and status that occurred is noted (`harness/contract.rs` says where).
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures of a run are shown with --nocapture"
+)]
+
+#[macro_use]
+mod harness;
+
+mod auth;
+mod click;
+mod click_signals;
+mod click_tcf;
+mod concurrency;
+mod consent;
+mod correction;
+mod decision;
+mod order_of_checks;
+mod outage;
+mod postback;
+mod postback_modes;
+mod retention;
+mod roles;
+mod surface;
