@@ -34,7 +34,7 @@ const FOLDERS: [Folder; 9] = [
         prefix: "src/store/",
         modules: Some("domain audit"),
         crates: Some(
-            "chrono entity hex metrics migration rust_decimal sea_orm serde serde_json sqlx thiserror tokio \
+            "chrono entity hex metrics migration rusqlite rust_decimal sea_orm serde serde_json sqlx thiserror tokio \
              tokio_util tracing uuid zeroize",
         ),
         pure: false,

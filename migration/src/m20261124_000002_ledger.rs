@@ -164,7 +164,7 @@ CREATE TABLE audit_entry (
     body {bytes} NOT NULL,
     hashes {bytes},
     PRIMARY KEY (tenant, entry_id)
-);
+) {rowless};
 ";
 
 const DEFAULT_PARTITIONS: &str = "

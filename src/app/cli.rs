@@ -103,16 +103,16 @@ fn dispatch(
         }
         Command::Bench(bench) => {
             // Its result is the report; what the databases say while they are made is not.
-            let quiet = Some(options.log.clone().unwrap_or_else(|| "warn".to_owned()));
+            let log = options.log.clone().unwrap_or_else(|| "warn".to_owned());
             let config = Config::load(Options {
-                log: quiet,
+                log: Some(log),
                 ..options
             })?;
-            start(&config)?.block_on(bench::run(config, bench))?;
+            print(&start(&config)?.block_on(bench::run(config, bench, json))?)?;
         }
-        Command::BenchServe(child) => {
+        Command::BenchServe(bench) => {
             let config = Config::load(options)?;
-            start(&config)?.block_on(bench::serve_child(config, child.kind))?;
+            start(&config)?.block_on(bench::serve_child(config, bench.kind))?;
         }
         Command::Serve => {
             let config = Config::load(options)?;

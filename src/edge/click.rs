@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::auth::Origin;
 use super::pairs;
 use super::problem::{Problem, ProblemBody};
+use crate::domain::agent::classify;
 use crate::domain::refusal::Reason;
 use crate::domain::signal::{Signals, is_signal};
 use crate::flow::click::{ClickFlow, ClickOutcome, ClickRequest};
@@ -112,6 +113,7 @@ struct ClickParams {
             example = json!({"type": "about:blank", "title": "Gone", "status": 410, "detail": "This has ended.",
                 "outcome": "refused", "reason": "gone", "retry": false,
                 "request_id": "req_00000000000040008000000000000000"})),
+        (status = 431, description = "The URL and the headers together are over 32 KiB. Sent without a body."),
     )
 )]
 pub async fn follow_link(
@@ -132,9 +134,11 @@ pub async fn follow_link(
         subs: [None; 10],
         url: None,
         notice: None,
-        user_agent: headers
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok()),
+        agent: classify(
+            headers
+                .get(header::USER_AGENT)
+                .and_then(|value| value.to_str().ok()),
+        ),
         address,
         head: method == Method::HEAD,
     };

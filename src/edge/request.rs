@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use super::listener::BodyTimedOut;
 use super::problem::Problem;
@@ -114,6 +114,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .end()
         .map_err(|_| Problem::invalid("body", "something follows the JSON document"))?;
     Ok(value)
+}
+
+/// Reads a field that may be left out; once it is there it holds a value, and `null` is none.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A problem with a field, whose name is cut to what a problem document may hold.

@@ -12,7 +12,7 @@ use super::Live;
 use super::ledger::Ledger;
 use super::ledger::command::{ClickCommand, Command, Reply, UntrackedCommand};
 use super::ledger::writer::untracked_key;
-use crate::domain::agent::{AgentClass, classify};
+use crate::domain::agent::AgentClass;
 use crate::domain::campaign::{SUB_ID_CHARS, SUB_IDS};
 use crate::domain::consent::{Assessment, ConsentState, SignalKind, decide_click};
 use crate::domain::event::{LOG_EPOCH, commitment};
@@ -39,8 +39,8 @@ pub struct ClickRequest<'a> {
     pub url: Option<&'a str>,
     /// A reference to the notice that the person saw.
     pub notice: Option<&'a str>,
-    /// The user agent.
-    pub user_agent: Option<&'a str>,
+    /// The class of the user agent; the text itself goes no further than the edge.
+    pub agent: AgentClass,
     /// Where it came from.
     pub address: IpAddr,
     /// Whether only the head was asked for.
@@ -163,18 +163,19 @@ impl ClickFlow {
         let epoch = epoch_of(now_s);
         let tenant = &link.tenant;
         let drawn = Drawn::cut(&self.live.random())?;
-        let Drawn { click, salt, .. } = &drawn;
+        let Drawn { salt, .. } = &drawn;
+        let click = ClickId(drawn.click);
         let secrets = keys.click(epoch, salt).ok()?;
         let key = ClickKey {
             tenant: tenant.number(),
             issued_at_s: now_s,
-            click: ClickId(*click),
+            click,
         };
         let place = Place {
             tenant: tenant.number(),
             table: "click",
             column: "payload",
-            row: click,
+            row: &click.0,
             key_version: u32::from(epoch),
         };
         let consent_bits = assessment.bits(state);
@@ -204,7 +205,7 @@ impl ClickFlow {
             policy_version: i64::from(tenant.policy.version),
         };
         // Bound to the salt like everything else about the person: the batch's own nonce names no one.
-        let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, click, &[]);
+        let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, &click.0, &[]);
         let claims = claims(link, key, consent_bits, epoch)?;
         let token = token::seal(keys, drawn.token_nonce, &claims).ok()?;
         Some((
@@ -239,7 +240,7 @@ fn decide(
     link: &LinkRoute,
     now_ms: i64,
 ) -> Result<(Assessment, ConsentState), Untracked> {
-    if request.head || classify(request.user_agent) == AgentClass::Bot {
+    if request.head || request.agent == AgentClass::Bot {
         return Err(Untracked::Bot);
     }
     let policy = &link.tenant.policy.policy;
@@ -329,7 +330,7 @@ fn details(request: &ClickRequest<'_>, vendor: Option<u16>) -> Vec<u8> {
         .filter_map(|(place, text)| text.map(|text| (place + 1, text)));
     let details = ClickDetails {
         subs: subs.collect(),
-        agent: classify(request.user_agent).code(),
+        agent: request.agent.code(),
         address: truncated(request.address),
         notice: request.notice.filter(|text| text.chars().count() <= SUB_ID_CHARS),
         tcf: request.signals.evidence(vendor),

@@ -1,19 +1,19 @@
 //! Many rows in one statement, on both databases.
 //!
-//! PostgreSQL takes each column as one array (`UNNEST`), so one prepared statement serves every batch size. SQLite takes
-//! `VALUES` in chunks of a few fixed sizes, so that a handful of prepared statements serve every batch size.
+//! PostgreSQL takes each column as one array (`UNNEST`), so one prepared statement serves every batch size; and statements
+//! whose outcome nobody waits for go together as one, since a trip to the database costs more than the rows. SQLite runs
+//! in this process: there a prepared statement is run once for each row.
 
+use std::fmt::Write as _;
+
+use rusqlite::CachedStatement;
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::{Query, QueryAs};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite};
+use sqlx::query::QueryAs;
+use sqlx::{AssertSqlSafe, FromRow, Postgres, Row};
 use uuid::Uuid;
 
 use super::connect::StoreError;
-use super::tx::Batch;
-
-/// Rows in one SQLite statement, largest first.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+use super::tx::{Batch, Expected, PostgresBatch, SqliteBatch};
 
 /// One column of many rows.
 #[derive(Debug, Clone)]
@@ -22,6 +22,10 @@ pub enum Cells {
     Int(Vec<i64>),
     /// Texts.
     Text(Vec<String>),
+    /// Words of ours.
+    Word(Vec<&'static str>),
+    /// Sixteen bytes each.
+    Hash(Vec<[u8; 16]>),
     /// Byte strings.
     Bytes(Vec<Vec<u8>>),
     /// Byte strings or nothing.
@@ -37,6 +41,8 @@ impl Cells {
         match self {
             Cells::Int(cells) => cells.len(),
             Cells::Text(cells) => cells.len(),
+            Cells::Word(cells) => cells.len(),
+            Cells::Hash(cells) => cells.len(),
             Cells::Bytes(cells) => cells.len(),
             Cells::MaybeBytes(cells) => cells.len(),
             Cells::Id(cells) => cells.len(),
@@ -47,8 +53,8 @@ impl Cells {
     fn array_type(&self) -> &'static str {
         match self {
             Cells::Int(_) => "bigint[]",
-            Cells::Text(_) => "text[]",
-            Cells::Bytes(_) | Cells::MaybeBytes(_) => "bytea[]",
+            Cells::Text(_) | Cells::Word(_) => "text[]",
+            Cells::Bytes(_) | Cells::MaybeBytes(_) | Cells::Hash(_) => "bytea[]",
             Cells::Id(_) => "uuid[]",
             Cells::Flag(_) => "boolean[]",
         }
@@ -71,69 +77,58 @@ impl Rows {
         self.cells.first().map_or(0, Cells::len)
     }
 
-    fn postgres_text(&self) -> String {
-        let arrays: Vec<String> = self
-            .cells
-            .iter()
-            .enumerate()
-            .map(|(place, cells)| format!("${}::{}", place + 1, cells.array_type()))
-            .collect();
-        format!(
-            "{} SELECT * FROM UNNEST({}) {}",
-            self.before,
-            arrays.join(", "),
-            self.after
-        )
+    /// The statement for PostgreSQL, its parameters numbered from after `before`.
+    fn postgres_text(&self, before: usize, text: &mut String) {
+        text.push_str(self.before);
+        text.push_str(" SELECT * FROM UNNEST(");
+        for (place, cells) in self.cells.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            // Writing into a string cannot fail.
+            let _ = write!(text, "{comma}${}::{}", before + place + 1, cells.array_type());
+        }
+        text.push_str(") ");
+        text.push_str(self.after);
     }
 
-    fn sqlite_text(&self, rows: usize) -> String {
-        let row = format!("({})", vec!["?"; self.cells.len()].join(","));
+    /// The statement for SQLite, for one row.
+    fn sqlite_text(&self) -> String {
         let mut text =
-            String::with_capacity(self.before.len() + self.after.len() + rows * (row.len() + 1) + 16);
+            String::with_capacity(self.before.len() + self.after.len() + self.cells.len() * 2 + 16);
         text.push_str(self.before);
-        text.push_str(" VALUES ");
-        for place in 0..rows {
-            if place > 0 {
-                text.push(',');
-            }
-            text.push_str(&row);
+        text.push_str(" VALUES (");
+        for place in 0..self.cells.len() {
+            text.push_str(if place > 0 { ",?" } else { "?" });
         }
-        text.push(' ');
+        text.push_str(") ");
         text.push_str(self.after);
         text
     }
-}
 
-/// The chunks that a number of rows is cut into, as (first row, rows).
-fn chunks(count: usize) -> Vec<(usize, usize)> {
-    let mut cut = Vec::new();
-    let mut from = 0;
-    for size in CHUNKS {
-        while count - from >= size {
-            cut.push((from, size));
-            from += size;
+    fn bind_row(&self, statement: &mut CachedStatement<'_>, row: usize) -> Result<(), StoreError> {
+        for (place, cells) in self.cells.iter().enumerate() {
+            let place = place + 1;
+            match cells {
+                Cells::Int(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
+                Cells::Text(cells) => {
+                    statement.raw_bind_parameter(place, cells.get(row).map(String::as_str))?;
+                }
+                Cells::Word(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
+                Cells::Hash(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
+                Cells::Bytes(cells) => {
+                    statement.raw_bind_parameter(place, cells.get(row).map(Vec::as_slice))?;
+                }
+                Cells::MaybeBytes(cells) => {
+                    statement.raw_bind_parameter(place, cells.get(row).and_then(Option::as_deref))?;
+                }
+                Cells::Id(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
+                Cells::Flag(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
+            }
         }
+        Ok(())
     }
-    cut
 }
 
-macro_rules! bind_row {
-    ($query:expr, $cells:expr, $row:expr) => {{
-        let mut query = $query;
-        for cells in $cells {
-            query = match cells {
-                Cells::Int(cells) => query.bind(cells.get($row).copied()),
-                Cells::Text(cells) => query.bind(cells.get($row).map(String::as_str)),
-                Cells::Bytes(cells) => query.bind(cells.get($row).map(Vec::as_slice)),
-                Cells::MaybeBytes(cells) => query.bind(cells.get($row).and_then(|cell| cell.as_deref())),
-                Cells::Id(cells) => query.bind(cells.get($row).copied()),
-                Cells::Flag(cells) => query.bind(cells.get($row).copied()),
-            };
-        }
-        query
-    }};
-}
-
+/// Binds every column of some rows as one array each.
 macro_rules! bind_arrays {
     ($query:expr, $cells:expr) => {{
         let mut query = $query;
@@ -141,6 +136,8 @@ macro_rules! bind_arrays {
             query = match cells {
                 Cells::Int(cells) => query.bind(cells.as_slice()),
                 Cells::Text(cells) => query.bind(cells.as_slice()),
+                Cells::Word(cells) => query.bind(cells.as_slice()),
+                Cells::Hash(cells) => query.bind(cells.as_slice()),
                 Cells::Bytes(cells) => query.bind(cells.as_slice()),
                 Cells::MaybeBytes(cells) => query.bind(cells.as_slice()),
                 Cells::Id(cells) => query.bind(cells.as_slice()),
@@ -157,55 +154,124 @@ impl Batch {
         if rows.count() == 0 {
             return Ok(0);
         }
+        self.write_waiting().await?;
         match self {
+            Batch::Sqlite(inner) => inner.write(rows),
             Batch::Postgres(inner) => {
-                let query: Query<'_, Postgres, PgArguments> =
-                    sqlx::query(AssertSqlSafe(rows.postgres_text()));
-                let done = bind_arrays!(query, &rows.cells).execute(&mut **inner).await?;
-                Ok(done.rows_affected())
+                let mut text = String::new();
+                rows.postgres_text(0, &mut text);
+                let query = bind_arrays!(sqlx::query(AssertSqlSafe(text)), &rows.cells);
+                Ok(query.execute(&mut inner.connection).await?.rows_affected())
             }
-            Batch::Sqlite(inner) => {
-                let mut changed = 0;
-                for (from, size) in chunks(rows.count()) {
-                    let mut query: Query<'_, Sqlite, SqliteArguments> =
-                        sqlx::query(AssertSqlSafe(rows.sqlite_text(size)));
-                    for row in from..from + size {
-                        query = bind_row!(query, &rows.cells, row);
-                    }
-                    changed += query.execute(&mut **inner).await?.rows_affected();
-                }
-                Ok(changed)
+        }
+    }
+
+    /// Runs an insertion before the next statement that is waited for, at the latest with the commit. Insertions that
+    /// wait together do not see one another.
+    pub(super) fn insert(&mut self, rows: Rows, expected: Expected) -> Result<(), StoreError> {
+        if rows.count() == 0 {
+            return Ok(());
+        }
+        match self {
+            Batch::Sqlite(inner) => met(expected, rows.count(), inner.write(&rows)?),
+            Batch::Postgres(inner) => {
+                inner.waiting.push((rows, expected));
+                Ok(())
             }
+        }
+    }
+
+    /// Runs the insertions that wait.
+    pub(super) async fn write_waiting(&mut self) -> Result<(), StoreError> {
+        match self {
+            Batch::Postgres(inner) if !inner.waiting.is_empty() => inner.write_waiting().await,
+            _ => Ok(()),
         }
     }
 
     /// Runs a look-up; returns the rows found.
     pub(super) async fn look_up<O>(&mut self, rows: &Rows) -> Result<Vec<O>, StoreError>
     where
-        O: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+        O: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+        O: for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error>,
     {
         if rows.count() == 0 {
             return Ok(Vec::new());
         }
+        self.write_waiting().await?;
         match self {
+            Batch::Sqlite(inner) => inner.look_up(rows),
             Batch::Postgres(inner) => {
-                let query: QueryAs<'_, Postgres, O, PgArguments> =
-                    sqlx::query_as(AssertSqlSafe(rows.postgres_text()));
-                Ok(bind_arrays!(query, &rows.cells).fetch_all(&mut **inner).await?)
-            }
-            Batch::Sqlite(inner) => {
-                let mut found = Vec::new();
-                for (from, size) in chunks(rows.count()) {
-                    let mut query: QueryAs<'_, Sqlite, O, SqliteArguments> =
-                        sqlx::query_as(AssertSqlSafe(rows.sqlite_text(size)));
-                    for row in from..from + size {
-                        query = bind_row!(query, &rows.cells, row);
-                    }
-                    found.extend(query.fetch_all(&mut **inner).await?);
-                }
-                Ok(found)
+                let mut text = String::new();
+                rows.postgres_text(0, &mut text);
+                let query: QueryAs<'_, Postgres, O, PgArguments> = sqlx::query_as(AssertSqlSafe(text));
+                Ok(bind_arrays!(query, &rows.cells)
+                    .fetch_all(&mut inner.connection)
+                    .await?)
             }
         }
+    }
+}
+
+impl SqliteBatch {
+    fn write(&mut self, rows: &Rows) -> Result<u64, StoreError> {
+        let mut statement = self.connection.prepare_cached(&rows.sqlite_text())?;
+        let mut changed = 0;
+        for row in 0..rows.count() {
+            rows.bind_row(&mut statement, row)?;
+            changed += statement.raw_execute()?;
+        }
+        Ok(changed as u64)
+    }
+
+    fn look_up<O>(&mut self, rows: &Rows) -> Result<Vec<O>, StoreError>
+    where
+        O: for<'r> TryFrom<&'r rusqlite::Row<'r>, Error = rusqlite::Error>,
+    {
+        let mut statement = self.connection.prepare_cached(&rows.sqlite_text())?;
+        let mut found = Vec::new();
+        for row in 0..rows.count() {
+            rows.bind_row(&mut statement, row)?;
+            let mut answer = statement.raw_query();
+            while let Some(row) = answer.next()? {
+                found.push(O::try_from(row)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl PostgresBatch {
+    /// All of them as one statement, which answers with the number of rows that each wrote.
+    async fn write_waiting(&mut self) -> Result<(), StoreError> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (mut text, mut counts, mut before) = (String::from("WITH "), String::from(" SELECT "), 0);
+        for (place, (rows, _)) in waiting.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            let _ = write!(text, "{comma}w{place} AS (");
+            rows.postgres_text(before, &mut text);
+            text.push_str(" RETURNING 1)");
+            let _ = write!(counts, "{comma}(SELECT count(*) FROM w{place})");
+            before += rows.cells.len();
+        }
+        text.push_str(&counts);
+        let mut query = sqlx::query(AssertSqlSafe(text));
+        for (rows, _) in &waiting {
+            query = bind_arrays!(query, &rows.cells);
+        }
+        let written = query.fetch_one(&mut self.connection).await?;
+        for (place, (rows, expected)) in waiting.iter().enumerate() {
+            let count: i64 = written.try_get(place)?;
+            met(*expected, rows.count(), u64::try_from(count).unwrap_or(0))?;
+        }
+        Ok(())
+    }
+}
+
+fn met(expected: Expected, rows: usize, written: u64) -> Result<(), StoreError> {
+    match expected {
+        Expected::All if u64::try_from(rows).ok() != Some(written) => Err(StoreError::Raced),
+        Expected::All | Expected::Any => Ok(()),
     }
 }
 
@@ -213,15 +279,31 @@ impl Batch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn chunks_cover_every_row_once() {
-        for count in 0..300 {
-            let mut next = 0;
-            for (from, size) in chunks(count) {
-                assert_eq!(from, next);
-                next += size;
-            }
-            assert_eq!(next, count);
+    fn rows() -> Rows {
+        let cells = vec![Cells::Int(vec![1, 2]), Cells::Text(vec!["a".into(), "b".into()])];
+        Rows {
+            before: "INSERT INTO t (a, b)",
+            cells,
+            after: "ON CONFLICT DO NOTHING",
         }
+    }
+
+    #[test]
+    fn one_text_serves_every_number_of_rows() {
+        let mut text = String::new();
+        rows().postgres_text(3, &mut text);
+        let expected =
+            "INSERT INTO t (a, b) SELECT * FROM UNNEST($4::bigint[], $5::text[]) ON CONFLICT DO NOTHING";
+        assert_eq!(text, expected);
+        assert_eq!(
+            rows().sqlite_text(),
+            "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING"
+        );
+    }
+
+    #[test]
+    fn a_row_too_few_is_a_lost_race_only_where_all_are_needed() {
+        assert!(met(Expected::All, 2, 2).is_ok() && met(Expected::Any, 2, 1).is_ok());
+        assert!(matches!(met(Expected::All, 2, 1), Err(StoreError::Raced)));
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::Mutex;
 
 use super::tx::{Batch, Reader, Tx};
 
@@ -24,9 +25,12 @@ pub enum StoreError {
     /// The same, on the hot path.
     #[error("the database failed")]
     Driver(#[from] sqlx::Error),
+    /// The same, on the ledger's own connection.
+    #[error("the database failed")]
+    Embedded(#[from] rusqlite::Error),
     /// The transaction's end is not known: it must not be tried again.
     #[error("the outcome of a commit is unknown")]
-    CommitUnknown(#[source] sqlx::Error),
+    CommitUnknown(#[source] Box<StoreError>),
     /// A row that does not read back as what it should be.
     #[error("a row of table {table} has an impossible {column}")]
     Inconsistent {
@@ -52,18 +56,45 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the database objected to a row, rather than being out of reach: its neighbours may then be tried alone.
     pub fn is_about_a_row(&self) -> bool {
-        matches!(self, StoreError::Driver(sqlx::Error::Database(error))
-            if !matches!(error.kind(), sqlx::error::ErrorKind::Other) || error.code().is_some_and(|code| code.starts_with("22") || code == "40P01"))
+        match self {
+            StoreError::Driver(sqlx::Error::Database(error)) => {
+                let about_a_value = |code: &str| code.starts_with("22") || code == "40P01";
+                !matches!(error.kind(), sqlx::error::ErrorKind::Other)
+                    || error.code().is_some_and(|code| about_a_value(&code))
+            }
+            StoreError::Embedded(error) => {
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+            }
+            _ => false,
+        }
     }
 }
 
 /// The pools.
 #[derive(Clone)]
 pub(super) enum Pools {
-    /// One writing connection, several reading ones.
-    Sqlite { write: SqlitePool, read: SqlitePool },
-    /// One pool for everything.
-    Postgres(PgPool),
+    /// Management writes on one connection, the ledger on one of its own, reports read on several.
+    Sqlite {
+        /// Management's.
+        write: SqlitePool,
+        /// For reading.
+        read: SqlitePool,
+        /// The ledger's.
+        ledger: Arc<Mutex<rusqlite::Connection>>,
+        /// Held by whoever writes: management and ledger take turns in the order they came. SQLite's own waiting knows no
+        /// order and is left to other processes.
+        turn: Arc<Mutex<()>>,
+    },
+    /// One pool for everything but the ledger.
+    Postgres {
+        /// For management and reading.
+        pool: PgPool,
+        /// The ledger's connection, while it is good. The pool would test it before and after each batch, and hand out
+        /// another one meanwhile, whose statements are not prepared.
+        ledger: Arc<Mutex<Option<PgConnection>>>,
+        /// For making it anew.
+        ledger_options: Box<PgConnectOptions>,
+    },
 }
 
 /// The database.
@@ -78,6 +109,40 @@ pub struct Store {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SCRUB_TIMEOUT: Duration = Duration::from_millis(50);
+/// The ledger's look-ups name at most 1,024 keys, each of which an index finds. Left to its guesses about arrays and about
+/// tables that grew since it last looked, PostgreSQL reads whole partitions to join them by hash, and plans that anew for
+/// every batch.
+const LEDGER_PLANS: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("jit", "off"),
+];
+/// Pages that postbacks find their clicks and orders in. SQLite's own 2 MiB are read anew from the file again and again.
+const LEDGER_CACHE_KIB: i64 = 16 * 1_024;
+/// Pages in the WAL until they are moved into the file: four times SQLite's, since the pages at the right edge are written
+/// with every batch and moved once.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// Prepared statements that the ledger's connection keeps: more than it has.
+const LEDGER_STATEMENTS: usize = 128;
+
+/// The ledger's own connection, used without a thread in between: a batch is a dozen statements, and handing each to
+/// another thread and back costs more than running it (measured in `docs/performance.md`).
+fn open_ledger(options: &SqliteConnectOptions) -> Result<rusqlite::Connection, StoreError> {
+    use rusqlite::OpenFlags;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = rusqlite::Connection::open_with_flags(options.get_filename(), flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // The same settings as on the other connections: WAL is the file's, these are the connection's.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "cache_size", -LEDGER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.set_prepared_statement_cache_capacity(LEDGER_STATEMENTS);
+    Ok(connection)
+}
 
 impl Store {
     /// Opens the database at a URL (`sqlite:PATH` or `postgres://…`).
@@ -109,12 +174,18 @@ impl Store {
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.pragma("query_only", "ON"))
+            .connect_with(options.clone().pragma("query_only", "ON"))
             .await?;
+        let ledger = Arc::new(Mutex::new(open_ledger(&options)?));
         Ok(Self {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
-            pools: Pools::Sqlite { write, read },
+            pools: Pools::Sqlite {
+                write,
+                read,
+                ledger,
+                turn: Arc::default(),
+            },
             scrub_owed: Arc::default(),
         })
     }
@@ -128,6 +199,7 @@ impl Store {
             ])
             .application_name("einklang")
             .disable_statement_logging();
+        let ledger_options = options.clone().options(LEDGER_PLANS);
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -137,7 +209,11 @@ impl Store {
         Ok(Self {
             write: connection.clone(),
             read: connection,
-            pools: Pools::Postgres(pool),
+            pools: Pools::Postgres {
+                pool,
+                ledger: Arc::default(),
+                ledger_options: Box::new(ledger_options),
+            },
             scrub_owed: Arc::default(),
         })
     }
@@ -164,7 +240,7 @@ impl Store {
 
     /// Begins a managing transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Tx::begin(&self.write, self.is_postgres()).await
+        Tx::begin(&self.write, &self.pools).await
     }
 
     /// Begins the transaction of a batch.
@@ -179,7 +255,7 @@ impl Store {
 
     /// Whether this is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
-        matches!(self.pools, Pools::Postgres(_))
+        matches!(self.pools, Pools::Postgres { .. })
     }
 
     /// Whether the database answers.
@@ -219,17 +295,23 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { write, read } => {
+            Pools::Sqlite { write, read, .. } => {
                 read.close().await;
                 write.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { pool, ledger, .. } => {
+                if let Some(connection) = ledger.lock().await.take() {
+                    // It closes when dropped; this only says goodbye first.
+                    let _ = connection.close().await;
+                }
+                pool.close().await;
+            }
         }
     }
 
     /// Makes PostgreSQL's monthly partitions from last month to three months ahead. SQLite has none.
     pub async fn prepare_months(&self, now_s: i64) -> Result<(), StoreError> {
-        let Pools::Postgres(pool) = &self.pools else {
+        let Pools::Postgres { pool, .. } = &self.pools else {
             return Ok(());
         };
         let this = i64::from(crate::domain::keys::epoch_of(now_s));

@@ -4,13 +4,18 @@
 //! audit entries of their trail in the same transaction. The one exception, counts of untracked clicks, has a commit of
 //! its own with a name that says so.
 
+use std::sync::Arc;
+
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, Statement,
     TransactionOptions, TransactionTrait,
 };
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Executor, Row};
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
+use super::cells::Rows;
 use super::connect::{Pools, StoreError};
 use crate::audit::leaf;
 use crate::domain::event::{Entry, Trail};
@@ -29,17 +34,23 @@ impl Reader<'_> {
 /// A managing transaction. Dropped without a commit it is rolled back.
 pub struct Tx {
     inner: DatabaseTransaction,
+    /// On SQLite the ledger waits while this is held; declared last, so that it is let go of last.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Tx {
-    pub(super) async fn begin(connection: &DatabaseConnection, postgres: bool) -> Result<Self, StoreError> {
+    pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
+        let turn = match pools {
+            Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
+            Pools::Postgres { .. } => None,
+        };
         let options = TransactionOptions {
             // A deferred transaction that turns into a writer can fail at once when another process writes.
             sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         let inner = connection.begin_with_options(options).await?;
-        if postgres {
+        if turn.is_none() {
             // Management is rare and allocates numbers: one at a time, over all nodes.
             let lock = Statement::from_string(
                 inner.get_database_backend(),
@@ -47,7 +58,7 @@ impl Tx {
             );
             inner.execute_raw(lock).await?;
         }
-        Ok(Self { inner })
+        Ok(Self { inner, _turn: turn })
     }
 
     /// The connection, for statements in this folder.
@@ -84,23 +95,67 @@ impl Tx {
 
 /// The transaction of a batch on the hot path. Dropped without a commit it is rolled back.
 pub enum Batch {
-    /// On the one writing connection.
-    Sqlite(Transaction<'static, Sqlite>),
+    /// On the ledger's own connection. Every statement runs where it is called, so only the writer's thread may.
+    Sqlite(SqliteBatch),
     /// On a connection of the pool.
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(PostgresBatch),
+}
+
+/// A batch on SQLite.
+pub struct SqliteBatch {
+    pub(super) connection: OwnedMutexGuard<rusqlite::Connection>,
+    ended: bool,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// A batch on PostgreSQL. Its connection goes back into the slot only when the transaction has ended: one that is dropped
+/// before is closed, and the database rolls back what it leaves behind.
+pub struct PostgresBatch {
+    pub(super) connection: PgConnection,
+    slot: OwnedMutexGuard<Option<PgConnection>>,
+    /// Written together with the next statement: each costs a trip to the database and back.
+    pub(super) waiting: Vec<(Rows, Expected)>,
+    routing_version: i64,
+}
+
+/// How many of the rows a statement has to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// As many as there is room for.
+    Any,
+    /// All of them, or another writer was first.
+    All,
 }
 
 impl Batch {
     pub(super) async fn begin(pools: &Pools) -> Result<Self, StoreError> {
-        Ok(match pools {
-            Pools::Sqlite { write, .. } => Batch::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Batch::Postgres(pool.begin().await?),
-        })
+        match pools {
+            Pools::Sqlite { ledger, turn, .. } => {
+                let turn = Arc::clone(turn).lock_owned().await;
+                SqliteBatch::begin(Arc::clone(ledger).lock_owned().await, turn)
+            }
+            Pools::Postgres {
+                ledger,
+                ledger_options,
+                ..
+            } => PostgresBatch::begin(ledger_options, Arc::clone(ledger).lock_owned().await).await,
+        }
+    }
+
+    /// The routing version that this transaction sees.
+    pub fn routing_version(&self) -> Result<i64, StoreError> {
+        match self {
+            Batch::Sqlite(inner) => {
+                let mut select = inner.connection.prepare_cached(ROUTING_VERSION)?;
+                Ok(select.query_row([], |row| row.get(0))?)
+            }
+            Batch::Postgres(inner) => Ok(inner.routing_version),
+        }
     }
 
     /// Writes the trail and commits. After an error the outcome may be unknown: such a batch is not tried again.
     pub async fn commit_with(mut self, trail: &Trail) -> Result<(), StoreError> {
-        self.insert_entries(trail).await?;
+        self.insert_entries(trail)?;
         self.end().await
     }
 
@@ -113,19 +168,91 @@ impl Batch {
     /// Ends a transaction that only looked.
     pub async fn leave_unchanged(self) -> Result<(), StoreError> {
         match self {
-            Batch::Sqlite(inner) => inner.rollback().await?,
-            Batch::Postgres(inner) => inner.rollback().await?,
+            Batch::Sqlite(mut inner) => inner.run(ROLLBACK),
+            Batch::Postgres(inner) => inner.run(ROLLBACK).await,
         }
-        Ok(())
     }
 
-    async fn end(self) -> Result<(), StoreError> {
+    async fn end(mut self) -> Result<(), StoreError> {
+        self.write_waiting().await?;
+        let unknown = |error| StoreError::CommitUnknown(Box::new(error));
         match self {
-            Batch::Sqlite(inner) => inner.commit().await,
-            Batch::Postgres(inner) => inner.commit().await,
+            Batch::Sqlite(mut inner) => inner.run(COMMIT).map_err(unknown),
+            Batch::Postgres(inner) => inner.run(COMMIT).await.map_err(unknown),
         }
-        .map_err(StoreError::CommitUnknown)
     }
+}
+
+const ROUTING_VERSION: &str = "SELECT version FROM routing WHERE id = 1";
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+
+impl SqliteBatch {
+    fn begin(
+        connection: OwnedMutexGuard<rusqlite::Connection>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<Batch, StoreError> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Batch::Sqlite(Self {
+            connection,
+            ended: false,
+            _turn: turn,
+        }))
+    }
+
+    fn run(&mut self, end: &'static str) -> Result<(), StoreError> {
+        self.connection.prepare_cached(end)?.execute([])?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for SqliteBatch {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Fails where SQLite has rolled back by itself already.
+            let _ = self.connection.execute_batch(ROLLBACK);
+        }
+    }
+}
+
+impl PostgresBatch {
+    /// Begins and reads the routing version in one trip to the database.
+    async fn begin(
+        options: &PgConnectOptions,
+        mut slot: OwnedMutexGuard<Option<PgConnection>>,
+    ) -> Result<Batch, StoreError> {
+        // The kept one may have died since the last batch; then a new one decides whether there is a database.
+        if let Some(mut kept) = slot.take()
+            && let Ok(routing_version) = begin(&mut kept).await
+        {
+            return Ok(Batch::Postgres(Self {
+                connection: kept,
+                slot,
+                waiting: Vec::new(),
+                routing_version,
+            }));
+        }
+        let mut connection = options.connect().await?;
+        let routing_version = begin(&mut connection).await?;
+        Ok(Batch::Postgres(Self {
+            connection,
+            slot,
+            waiting: Vec::new(),
+            routing_version,
+        }))
+    }
+
+    async fn run(mut self, end: &'static str) -> Result<(), StoreError> {
+        self.connection.execute(sqlx::raw_sql(end)).await?;
+        *self.slot = Some(self.connection);
+        Ok(())
+    }
+}
+
+async fn begin(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    const BEGIN: &str = "BEGIN; SELECT version FROM routing WHERE id = 1";
+    connection.fetch_one(sqlx::raw_sql(BEGIN)).await?.try_get(0)
 }
 
 /// The key of an entry's row: its time, or its day where the time may not be kept, and bits of its nonce.

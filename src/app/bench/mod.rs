@@ -71,9 +71,6 @@ pub struct BenchOptions {
     /// Where the databases are made; it must be on the disk that matters [default: a new folder in the data folder].
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Print the report as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Options of the children.
@@ -135,20 +132,17 @@ pub enum BenchError {
     Interrupted,
 }
 
-/// Measures, prints and cleans up, also when interrupted.
-#[expect(clippy::print_stdout, reason = "the report is the result of the command")]
-pub async fn run(config: Config, options: BenchOptions) -> Result<(), BenchError> {
+/// Measures and cleans up, also when interrupted; returns the report, as text or as JSON.
+pub async fn run(config: Config, options: BenchOptions, json: bool) -> Result<String, BenchError> {
     let report = tokio::select! {
         report = measure(&config, &options) => report?,
         _ = tokio::signal::ctrl_c() => return Err(BenchError::Interrupted),
     };
-    if options.json {
-        let text = serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?;
-        println!("{text}");
+    if json {
+        Ok(serde_json::to_string_pretty(&report).map_err(std::io::Error::from)? + "\n")
     } else {
-        print!("{}", report.text());
+        Ok(report.text())
     }
-    Ok(())
 }
 
 async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {

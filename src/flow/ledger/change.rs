@@ -22,7 +22,7 @@ impl Work {
     pub(super) async fn change_consent(&mut self, consent: &ConsentCommand) -> Result<Reply, StoreError> {
         let tenant = self.tenant(consent.tenant)?;
         // What this batch has recorded so far may be what the change is about.
-        self.flush().await?;
+        self.flush()?;
         let clicks = self.clicks_of(consent).await?;
         let state = consent.assessment.state(&tenant.policy.policy);
         let applied = match state {
@@ -111,7 +111,7 @@ impl Work {
 
     /// A correction of a conversion: another status, or a lower amount. Needs neither token nor signal.
     pub(super) async fn amend(&mut self, amend: &AmendCommand) -> Result<Reply, StoreError> {
-        self.flush().await?;
+        self.flush()?;
         let Some(recorded) = self.recorded(amend).await? else {
             return Ok(Reply::Amended(Err(self.missing(amend).await?)));
         };

@@ -148,7 +148,7 @@ impl Writer {
     /// The routing data that this transaction has to decide under: newer than ours where something changed.
     async fn current_routing(&self, batch: &mut Batch) -> Result<Arc<Routing>, StoreError> {
         let routing = self.live.routing();
-        if batch.routing_version().await? == routing.version {
+        if batch.routing_version()? == routing.version {
             return Ok(routing);
         }
         match self.live.reload().await {
@@ -330,16 +330,12 @@ impl Work {
     }
 
     /// Writes the rows that are waiting, so that what follows in this transaction sees them.
-    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        self.batch.insert_clicks(std::mem::take(&mut self.click_rows))?;
         self.batch
-            .insert_clicks(&std::mem::take(&mut self.click_rows))
-            .await?;
+            .insert_consent_records(&std::mem::take(&mut self.records))?;
         self.batch
-            .insert_consent_records(&std::mem::take(&mut self.records))
-            .await?;
-        self.batch
-            .insert_conversions(&std::mem::take(&mut self.conversions))
-            .await
+            .insert_conversions(std::mem::take(&mut self.conversions))
     }
 
     /// Erases clicks of one tenant and makes that a fact for the rest of the batch.
@@ -349,7 +345,7 @@ impl Work {
         clicks: &[ClickKey],
         event: AuditEvent,
     ) -> Result<bool, StoreError> {
-        self.flush().await?;
+        self.flush()?;
         // The rows are locked first: a postback that another node is recording either stands before this erasure, with
         // its order, or waits and finds the click gone.
         self.batch.click_facts(&mut clicks.to_vec(), true).await?;
@@ -374,11 +370,11 @@ impl Work {
     }
 
     async fn finish(mut self, lane: i64) -> Result<(), StoreError> {
-        self.flush().await?;
+        self.flush()?;
         for (tenant, leaves) in std::mem::take(&mut self.leaves) {
             self.entries.push(click_batch(tenant, &leaves));
         }
-        self.batch.add_counters(&self.counters, lane).await?;
+        self.batch.add_counters(&self.counters, lane)?;
         match Trail::from_entries(self.entries) {
             Some(trail) => self.batch.commit_with(&trail).await,
             None if self.counters.untracked.is_empty() => self.batch.leave_unchanged().await,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::cells::{Cells, Rows};
 use super::super::connect::StoreError;
-use super::super::tx::Batch;
+use super::super::tx::{Batch, Expected};
 
 /// A counter of clicks and conversions: (tenant, quarter-hour, shop, campaign, publisher, link, goal, currency,
 /// outcome) → (events, amount).
@@ -27,12 +27,11 @@ pub struct Counters {
 
 impl Batch {
     /// Adds counters; the lane is part of the key, so that writers do not wait for one another.
-    pub async fn add_counters(&mut self, counters: &Counters, lane: i64) -> Result<(), StoreError> {
+    pub fn add_counters(&mut self, counters: &Counters, lane: i64) -> Result<(), StoreError> {
         let keys: Vec<&HourKey> = counters.hours.keys().collect();
         let int = |value: fn(&HourKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
-        let text = |value: fn(&HourKey) -> &'static str| {
-            Cells::Text(keys.iter().map(|key| value(key).to_owned()).collect())
-        };
+        let text =
+            |value: fn(&HourKey) -> &'static str| Cells::Word(keys.iter().map(|key| value(key)).collect());
         let hours = Rows {
             before: "INSERT INTO stat_hour (tenant, quarter, shop, campaign, publisher, link, goal, currency, outcome, \
                      lane, events, amount_minor)",
@@ -54,16 +53,12 @@ impl Batch {
                     DO UPDATE SET events = stat_hour.events + excluded.events, \
                     amount_minor = stat_hour.amount_minor + excluded.amount_minor",
         };
-        self.write(&hours).await?;
-        self.add_refused(&counters.refused, lane).await?;
-        self.add_untracked(&counters.untracked, lane).await
+        self.insert(hours, Expected::Any)?;
+        self.add_refused(&counters.refused, lane)?;
+        self.add_untracked(&counters.untracked, lane)
     }
 
-    async fn add_refused(
-        &mut self,
-        refused: &BTreeMap<RefusedKey, i64>,
-        lane: i64,
-    ) -> Result<(), StoreError> {
+    fn add_refused(&mut self, refused: &BTreeMap<RefusedKey, i64>, lane: i64) -> Result<(), StoreError> {
         let keys: Vec<&RefusedKey> = refused.keys().collect();
         let int = |value: fn(&RefusedKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
         let rows = Rows {
@@ -73,19 +68,18 @@ impl Batch {
                 int(|key| key.1),
                 int(|key| key.2),
                 int(|key| key.3),
-                Cells::Text(keys.iter().map(|key| key.4.to_owned()).collect()),
-                Cells::Text(keys.iter().map(|key| key.5.to_owned()).collect()),
+                Cells::Word(keys.iter().map(|key| key.4).collect()),
+                Cells::Word(keys.iter().map(|key| key.5).collect()),
                 Cells::Int(vec![lane; keys.len()]),
                 Cells::Int(refused.values().copied().collect()),
             ],
             after: "ON CONFLICT (tenant, day, shop, campaign, outcome, reason, lane) \
                     DO UPDATE SET events = stat_refused.events + excluded.events",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 
-    async fn add_untracked(
+    fn add_untracked(
         &mut self,
         untracked: &BTreeMap<UntrackedKey, i64>,
         lane: i64,
@@ -98,7 +92,7 @@ impl Batch {
                 int(|key| key.0),
                 int(|key| key.1),
                 int(|key| key.2),
-                Cells::Text(keys.iter().map(|key| key.3.to_owned()).collect()),
+                Cells::Word(keys.iter().map(|key| key.3).collect()),
                 int(|key| key.4),
                 Cells::Int(vec![lane; keys.len()]),
                 Cells::Int(untracked.values().copied().collect()),
@@ -106,7 +100,6 @@ impl Batch {
             after: "ON CONFLICT (tenant, day, campaign, reason, policy_version, lane) \
                     DO UPDATE SET events = stat_untracked.events + excluded.events",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 }

@@ -55,15 +55,6 @@ type ClickTuple = (i64, i64, Uuid, i64, i64, bool, i64, Option<Vec<u8>>);
 type OrderTuple = (i64, i64, i64, bool, Vec<u8>, Uuid, Vec<u8>, i64, Uuid);
 
 impl Batch {
-    /// The routing version that this transaction sees.
-    pub async fn routing_version(&mut self) -> Result<i64, StoreError> {
-        const SELECT: &str = "SELECT version FROM routing WHERE id = 1";
-        Ok(match self {
-            Batch::Sqlite(inner) => sqlx::query_scalar(SELECT).fetch_one(&mut **inner).await?,
-            Batch::Postgres(inner) => sqlx::query_scalar(SELECT).fetch_one(&mut **inner).await?,
-        })
-    }
-
     /// The present state of these clicks. `erasing` takes the stronger lock at once, so that no two nodes wait for one
     /// another while both raise theirs.
     pub async fn click_facts(
@@ -138,7 +129,7 @@ impl Batch {
                 Cells::Int(orders.iter().map(|order| order.shop).collect()),
                 Cells::Int(orders.iter().map(|order| order.goal).collect()),
                 Cells::Flag(orders.iter().map(|order| order.test).collect()),
-                Cells::Bytes(orders.iter().map(|order| order.order_hash.to_vec()).collect()),
+                Cells::Hash(orders.iter().map(|order| order.order_hash).collect()),
             ],
             after: ") SELECT o.tenant, o.shop, o.goal, o.test, o.order_hash, o.conversion_id, o.content_hash, \
                     o.issued_at_s, o.click_id FROM k CROSS JOIN order_key o WHERE o.tenant = k.t AND o.shop = k.s \

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::super::cells::{Cells, Rows};
 use super::super::connect::StoreError;
-use super::super::tx::{Batch, entry_id};
+use super::super::tx::{Batch, Expected, entry_id};
 use super::key_cells;
 use crate::audit::leaf;
 use crate::domain::event::Trail;
@@ -105,7 +105,11 @@ pub struct ConversionRow {
 
 impl Batch {
     /// Writes clicks with their salts.
-    pub async fn insert_clicks(&mut self, clicks: &[ClickRow]) -> Result<(), StoreError> {
+    pub fn insert_clicks(&mut self, mut clicks: Vec<ClickRow>) -> Result<(), StoreError> {
+        let payloads = clicks
+            .iter_mut()
+            .map(|click| std::mem::take(&mut click.payload))
+            .collect();
         let keys: Vec<ClickKey> = clicks.iter().map(|click| click.key).collect();
         let int = |value: fn(&ClickRow) -> i64| Cells::Int(clicks.iter().map(value).collect());
         let mut cells = key_cells(&keys);
@@ -118,7 +122,7 @@ impl Batch {
             int(|click| click.retention_epoch),
             int(|click| click.consent_bits),
             Cells::Flag(vec![false; clicks.len()]),
-            Cells::Bytes(clicks.iter().map(|click| click.payload.clone()).collect()),
+            Cells::Bytes(payloads),
         ]);
         let rows = Rows {
             before: "INSERT INTO click (tenant, issued_at_s, click_id, campaign, publisher, shop, link, \
@@ -126,22 +130,19 @@ impl Batch {
             cells,
             after: "",
         };
-        self.write(&rows).await?;
+        self.insert(rows, Expected::Any)?;
         let mut cells = key_cells(&keys);
-        cells.push(Cells::Bytes(
-            clicks.iter().map(|click| click.salt.to_vec()).collect(),
-        ));
+        cells.push(Cells::Hash(clicks.iter().map(|click| click.salt).collect()));
         let rows = Rows {
             before: "INSERT INTO click_salt (tenant, issued_at_s, click_id, salt)",
             cells,
             after: "",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 
     /// Writes consent records.
-    pub async fn insert_consent_records(&mut self, records: &[ConsentRow]) -> Result<(), StoreError> {
+    pub fn insert_consent_records(&mut self, records: &[ConsentRow]) -> Result<(), StoreError> {
         let keys: Vec<ClickKey> = records.iter().map(|record| record.key).collect();
         let int = |value: fn(&ConsentRow) -> i64| Cells::Int(records.iter().map(value).collect());
         let mut cells = key_cells(&keys);
@@ -159,17 +160,17 @@ impl Batch {
             cells,
             after: "",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 
     /// Writes conversions with their order and customer keys. `Raced` if another writer took one of the orders since the
     /// facts were read: the batch has to be decided again.
-    pub async fn insert_conversions(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
-        if conversions.is_empty() {
-            return Ok(());
-        }
-        self.insert_conversion_rows(conversions).await?;
+    pub fn insert_conversions(&mut self, mut conversions: Vec<ConversionRow>) -> Result<(), StoreError> {
+        let payloads = conversions
+            .iter_mut()
+            .map(|row| std::mem::take(&mut row.payload))
+            .collect();
+        self.insert_conversion_rows(&conversions, payloads)?;
         let mut ordered: Vec<&ConversionRow> = conversions.iter().collect();
         ordered.sort_unstable_by_key(|row| (row.tenant, row.shop, row.goal, row.test, row.order_hash));
         let int =
@@ -182,9 +183,9 @@ impl Batch {
                 int(|row| row.shop),
                 int(|row| row.goal),
                 Cells::Flag(ordered.iter().map(|row| row.test).collect()),
-                Cells::Bytes(ordered.iter().map(|row| row.order_hash.to_vec()).collect()),
+                Cells::Hash(ordered.iter().map(|row| row.order_hash).collect()),
                 Cells::Id(ordered.iter().map(|row| row.conversion_id).collect()),
-                Cells::Bytes(ordered.iter().map(|row| row.content_hash.to_vec()).collect()),
+                Cells::Hash(ordered.iter().map(|row| row.content_hash).collect()),
                 int(|row| row.click.issued_at_s),
                 Cells::Id(
                     ordered
@@ -196,14 +197,15 @@ impl Batch {
             ],
             after: "ON CONFLICT DO NOTHING",
         };
-        let written = self.write(&rows).await?;
-        if usize::try_from(written).ok() != Some(conversions.len()) {
-            return Err(StoreError::Raced);
-        }
-        self.insert_customers(conversions).await
+        self.insert(rows, Expected::All)?;
+        self.insert_customers(&conversions)
     }
 
-    async fn insert_conversion_rows(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
+    fn insert_conversion_rows(
+        &mut self,
+        conversions: &[ConversionRow],
+        payloads: Vec<Vec<u8>>,
+    ) -> Result<(), StoreError> {
         let int = |value: fn(&ConversionRow) -> i64| Cells::Int(conversions.iter().map(value).collect());
         let rows = Rows {
             before: "INSERT INTO conversion (tenant, recorded_at_s, conversion_id, shop, campaign, publisher, link, \
@@ -218,9 +220,9 @@ impl Batch {
                 int(|row| row.publisher),
                 int(|row| row.link),
                 int(|row| row.goal),
-                Cells::Text(conversions.iter().map(|row| row.status.to_owned()).collect()),
+                Cells::Word(conversions.iter().map(|row| row.status).collect()),
                 int(|row| row.amount_minor),
-                Cells::Text(conversions.iter().map(|row| row.currency.to_owned()).collect()),
+                Cells::Word(conversions.iter().map(|row| row.currency).collect()),
                 int(|row| row.occurred_at_ms),
                 int(|row| row.updated_at_ms),
                 Cells::Flag(conversions.iter().map(|row| row.test).collect()),
@@ -233,35 +235,31 @@ impl Batch {
                         .map(|row| Uuid::from_bytes(row.click.click.0))
                         .collect(),
                 ),
-                Cells::Bytes(conversions.iter().map(|row| row.order_hash.to_vec()).collect()),
-                Cells::Bytes(conversions.iter().map(|row| row.payload.clone()).collect()),
+                Cells::Hash(conversions.iter().map(|row| row.order_hash).collect()),
+                Cells::Bytes(payloads),
             ],
             after: "",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 
-    async fn insert_customers(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
+    fn insert_customers(&mut self, conversions: &[ConversionRow]) -> Result<(), StoreError> {
         let named: Vec<(&ConversionRow, [u8; 16])> = conversions
             .iter()
             .filter_map(|row| row.customer_hash.map(|hash| (row, hash)))
             .collect();
         let keys: Vec<ClickKey> = named.iter().map(|(row, _)| row.click).collect();
         let mut cells = key_cells(&keys);
-        cells.push(Cells::Bytes(
-            named.iter().map(|(_, hash)| hash.to_vec()).collect(),
-        ));
+        cells.push(Cells::Hash(named.iter().map(|(_, hash)| *hash).collect()));
         let rows = Rows {
             before: "INSERT INTO customer_key (tenant, issued_at_s, click_id, customer_hash)",
             cells,
             after: "ON CONFLICT DO NOTHING",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 
-    pub(in crate::store) async fn insert_entries(&mut self, trail: &Trail) -> Result<(), StoreError> {
+    pub(in crate::store) fn insert_entries(&mut self, trail: &Trail) -> Result<(), StoreError> {
         let entries = trail.entries();
         let rows = Rows {
             before: "INSERT INTO audit_entry (tenant, entry_id, body, hashes)",
@@ -273,7 +271,6 @@ impl Batch {
             ],
             after: "",
         };
-        self.write(&rows).await?;
-        Ok(())
+        self.insert(rows, Expected::Any)
     }
 }
