@@ -404,11 +404,11 @@ both!(what_is_no_http_is_turned_away, async |app: &TestApp| {
         format!("GET /postback HTTP/9.9\r\n{head}{key}\r\n"),
         format!(
             "GET /postback HTTP/1.1\r\n{head}{key}X-A: {}\r\n\r\n",
-            "x".repeat(20_000)
+            "x".repeat(40_000)
         ),
         format!(
             "GET /postback?order_id={} HTTP/1.1\r\n{head}{key}\r\n",
-            "x".repeat(20_000)
+            "x".repeat(40_000)
         ),
         format!("POST /postback HTTP/1.1\r\n{head}{key}Content-Length: -1\r\n\r\n"),
         format!("POST /postback HTTP/1.1\r\n{head}{key}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"),

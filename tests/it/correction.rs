@@ -193,15 +193,13 @@ both!(only_the_tenant_and_the_shop_reach_it, async |app: &TestApp| {
         .patch("/v1/conversions", &order)
         .await
         .is(404, "refused", "not_found");
-    for id in [
-        "cnv_00000000000070008000000000000000",
-        "cnv_1",
-        "lnk_00000000000070008000000000000000",
-    ] {
-        app.shop()
-            .patch(&format!("/v1/conversions/{id}"), &change)
-            .await
-            .is(404, "refused", "not_found");
+    app.shop()
+        .patch("/v1/conversions/cnv_00000000000070008000000000000000", &change)
+        .await
+        .is(404, "refused", "not_found");
+    for id in ["cnv_1", "lnk_00000000000070008000000000000000"] {
+        let answer = app.shop().patch(&format!("/v1/conversions/{id}"), &change).await;
+        answer.is_invalid("id");
     }
     assert_eq!(app.ledger.count("conversion", "status = 'pending'").await, 1);
     // A manager reaches every shop of the tenant, by the id.
