@@ -5,6 +5,7 @@
 //! consent record, audit entry, counters, full synchronisation); the bare 302 runs in the same process layout, under the
 //! same load, in the round just before. Databases are made for the run and removed after it.
 
+mod answer;
 mod baseline;
 mod cluster;
 mod load;
