@@ -126,10 +126,10 @@ async fn a_head_over_the_limit_is_431() {
     };
 
     let mut client = connect(&server, ALICE).await;
-    client.write_all(head(15 * 1024).as_bytes()).await.unwrap();
+    client.write_all(head(31 * 1024).as_bytes()).await.unwrap();
     assert!(read_answer(&mut client).await.starts_with("HTTP/1.1 200 "));
 
-    for bytes in [17 * 1024, 200 * 1024] {
+    for bytes in [33 * 1024, 200 * 1024] {
         let mut client = connect(&server, ALICE).await;
         client.write_all(head(bytes).as_bytes()).await.unwrap();
         let answer = read_answer(&mut client).await;

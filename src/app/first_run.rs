@@ -46,6 +46,7 @@ pub enum PrepareError {
 struct Welcome {
     url: String,
     docs: String,
+    metrics: String,
     data_dir: PathBuf,
     operator_key: Option<Zeroizing<String>>,
     starter: Option<Starter>,
@@ -70,6 +71,7 @@ pub async fn prepare(app: &App, config: &Config, at: Addresses, as_json: bool) -
     let url = at.base_url();
     let welcome = Welcome {
         docs: format!("{url}/docs"),
+        metrics: at.metrics_url(),
         click: has_starter_link(&app.live.routing()).then(|| format!("{url}/c/{LINK}")),
         data_dir: std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone()),
         url,
@@ -161,6 +163,7 @@ impl Welcome {
         json!({
             "url": self.url,
             "docs": self.docs,
+            "metrics": self.metrics,
             "data_dir": self.data_dir.display().to_string(),
             "click": self.click,
             "operator_key": self.operator_key.as_deref(),

@@ -56,6 +56,11 @@ impl Addresses {
     pub fn base_url(self) -> String {
         format!("http://{}", reachable(self.public))
     }
+
+    /// Where a client on this machine reads the metrics.
+    pub fn metrics_url(self) -> String {
+        format!("http://{}/metrics", reachable(self.management))
+    }
 }
 
 /// An address that a client on this machine can connect to: "every address" is not one.

@@ -1,5 +1,7 @@
 //! Logs and metrics. Log lines hold request ids, routes and counts; never an address, a URL, a token or a signal.
 
+use std::io::IsTerminal;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -13,9 +15,13 @@ pub fn log(filter: &str, format: LogFormat) {
     let parsed = EnvFilter::try_new(filter);
     let wrong = parsed.is_err();
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
+    let mut lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
+    if !std::io::stderr().is_terminal() {
+        // Colours are for people; in a file they only hide what is searched for.
+        lines = lines.with_ansi(false);
+    }
     let started = match format {
         LogFormat::Pretty => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -65,6 +65,8 @@ pub async fn open(
     make_folder(&config.data_dir)?;
     let store = Store::connect(&config.database_url).await?;
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
+    // A server that was killed between an erasure and its tidying up left old pages behind.
+    store.scrub().await?;
     let root = root_key::obtain(&config.root_key_file, &store, clock.as_ref(), entropy.as_ref()).await?;
     let live = Live::start(store.clone(), root, clock, entropy).await?;
     live.prepare_epochs().await?;

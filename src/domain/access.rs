@@ -107,7 +107,8 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("create_conversion", &[Shop]),
     ("create_conversions", &[Shop]),
     ("change_conversion", &[Shop, Manager]),
-    ("change_conversion_by_order", &[Shop, Manager]),
+    // An order's name is a shop's own: a manager, who has many shops, names the conversion.
+    ("change_conversion_by_order", &[Shop]),
     ("send_consent_signal", &[Shop, Privacy]),
     ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),
     ("read_consent_report", READ),

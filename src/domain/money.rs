@@ -115,6 +115,17 @@ pub enum AmountError {
     TooLarge,
 }
 
+/// Whether a text is an amount in some currency: up to 12 digits and, after a dot, as many decimals as any currency has.
+pub fn is_decimal(text: &str) -> bool {
+    let digits = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match text.split_once('.') {
+        Some((whole, fraction)) => digits(whole, 12) && digits(fraction, 4),
+        None => digits(text, 12),
+    }
+}
+
 /// Reads a decimal string into minor units. Fewer decimals than the currency has are fine: `49` and `49.9` are
 /// 49.00 and 49.90 euros.
 pub fn parse_amount(text: &str, currency: Currency) -> Result<i64, AmountError> {
@@ -255,5 +266,30 @@ mod tests {
         assert_eq!(json, r#"{"amount_minor":1,"currency":"EUR"}"#);
         assert_eq!(serde_json::from_str::<Money>(&json).expect("and back"), money);
         assert!(serde_json::from_str::<Currency>(r#""XAU""#).is_err());
+    }
+
+    #[test]
+    fn a_decimal_is_an_amount_in_some_currency() {
+        let most = "9".repeat(12);
+        for good in ["0", "49.9", "49.90", "0.0001", &most, &format!("{most}.9999")] {
+            assert!(is_decimal(good), "{good}");
+        }
+        for bad in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1,5",
+            "1e3",
+            " 1",
+            "0.00001",
+            "1.2.3",
+            &format!("{most}0"),
+        ] {
+            assert!(!is_decimal(bad), "{bad}");
+        }
+        assert!(Currency::all().all(|currency| currency.exponent() <= 4));
     }
 }

@@ -113,6 +113,7 @@ struct ClickParams {
             example = json!({"type": "about:blank", "title": "Gone", "status": 410, "detail": "This has ended.",
                 "outcome": "refused", "reason": "gone", "retry": false,
                 "request_id": "req_00000000000040008000000000000000"})),
+        (status = 431, description = "The URL and the headers together are over 32 KiB. Sent without a body."),
     )
 )]
 pub async fn follow_link(

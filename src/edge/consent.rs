@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use super::auth::{Maybe, Origin};
 use super::inbound::Inbound;
 use super::problem::{Problem, ProblemBody};
-use super::request::{Named, parse_json};
+use super::request::{Named, given, parse_json};
 use crate::domain::postback::{BadParameter, MAX_TOKEN_CHARS, MAX_VALUE_CHARS, moment};
 use crate::domain::signal::Signals;
 use crate::flow::consent::{About, ConsentFlow};
@@ -35,6 +35,7 @@ pub fn routes() -> OpenApiRouter<ConsentRoutes> {
 #[schema(example = json!({"order_id": "A-1001", "consent": "denied"}))]
 pub struct ConsentSignalRequest {
     /// The tracking token.
+    #[serde(default, deserialize_with = "given")]
     #[schema(
         min_length = 1,
         max_length = 120,
@@ -43,6 +44,7 @@ pub struct ConsentSignalRequest {
     )]
     token: Option<String>,
     /// The shop's order id.
+    #[serde(default, deserialize_with = "given")]
     #[schema(
         min_length = 1,
         max_length = 255,
@@ -51,6 +53,7 @@ pub struct ConsentSignalRequest {
     )]
     order_id: Option<String>,
     /// The order's goal; `order` if left out.
+    #[serde(default, deserialize_with = "given")]
     #[schema(
         min_length = 1,
         max_length = 255,
@@ -59,6 +62,7 @@ pub struct ConsentSignalRequest {
     )]
     goal: Option<String>,
     /// The shop's pseudonym for the person: all of the person's clicks.
+    #[serde(default, deserialize_with = "given")]
     #[schema(
         min_length = 1,
         max_length = 255,
@@ -67,36 +71,47 @@ pub struct ConsentSignalRequest {
     )]
     customer_ref: Option<String>,
     /// When the person changed it (RFC 3339); not in the future.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 35, format = "date-time", nullable = false)]
     occurred_at: Option<String>,
     /// The shop's own word: `granted`, `denied`, `1` or `0`.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
     consent: Option<String>,
     /// Whether the GDPR applies: `1` or `0`.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
     gdpr: Option<String>,
     /// A TC string (IAB TCF 2.3).
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
     gdpr_consent: Option<String>,
     /// Google's additional consent string.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
     addtl_consent: Option<String>,
     /// A GPP string; not decoded by this version.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
     gpp: Option<String>,
     /// The GPP sections in force.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
     gpp_sid: Option<String>,
     /// A US Privacy string; not decoded by this version.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
     us_privacy: Option<String>,
     /// Google consent mode state; not decoded by this version.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
     gcs: Option<String>,
     /// Google consent mode defaults; not decoded by this version.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
     gcd: Option<String>,
     /// Global Privacy Control; `1` is a refusal.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
     gpc: Option<String>,
 }
@@ -120,7 +135,8 @@ pub struct ConsentSignalAnswer {
 /// from one that is known. Where a visitor declined at the shop and there is no order, this is what the shop sends.
 #[utoipa::path(post, path = "/v1/consent-signals", operation_id = "send_consent_signal", tag = "consent",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = ConsentSignalRequest, description = "Whom it is about, and the signals.",
         content_type = "application/json"),
     responses(

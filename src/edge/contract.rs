@@ -28,7 +28,8 @@ const KEYED: [Shared; 4] = [
     ("Unavailable", Reason::Unavailable),
 ];
 /// What any call with a key and a body can get besides.
-const WITH_BODY: [Shared; 2] = [
+const WITH_BODY: [Shared; 3] = [
+    ("Timeout", Reason::Timeout),
     ("TooLarge", Reason::TooLarge),
     ("UnsupportedMediaType", Reason::UnsupportedMediaType),
 ];
@@ -126,6 +127,8 @@ fn complete_operation(operation: &mut Object, keyed_by_default: bool, needed: &m
         match component.map(str::to_owned) {
             Some(name) if keyed => drop(needed.metered.insert(name, status.clone())),
             Some(name) => drop(needed.public.insert(name)),
+            // The listener sends it, before the caller is known.
+            None if status == "431" => {}
             None if keyed => add_headers(response, status),
             None => add_origin(response),
         }
@@ -322,7 +325,7 @@ mod tests {
     #[test]
     fn a_call_with_a_key_and_a_body_gets_every_shared_answer_and_the_limit() {
         let spec = completed();
-        let expected = ["201", "401", "403", "413", "415", "429", "500", "503"];
+        let expected = ["201", "401", "403", "408", "413", "415", "429", "500", "503"];
         assert_eq!(statuses(&spec, "/paths/~1v1~1tenants/post"), expected);
         let responses = &spec["paths"]["/v1/tenants"]["post"]["responses"];
         assert_eq!(

@@ -9,9 +9,9 @@ use utoipa_axum::routes;
 use super::auth::{Maybe, Origin};
 use super::inbound::Inbound;
 use super::problem::{Problem, ProblemBody};
-use super::request::{Named, parse_json};
+use super::request::{Named, given, parse_json};
 use crate::domain::ids::ConversionId;
-use crate::domain::money::{Currency, format_amount};
+use crate::domain::money::{Currency, format_amount, is_decimal};
 use crate::domain::postback::{MAX_VALUE_CHARS, Status};
 use crate::domain::refusal::Reason;
 use crate::flow::conversion::{ConversionFlow, Correction, DEFAULT_GOAL};
@@ -30,12 +30,15 @@ pub fn routes() -> OpenApiRouter<ConversionFlow> {
 #[schema(example = json!({"status": "cancelled", "reason": "returned"}))]
 pub struct CorrectionRequest {
     /// `pending` → `confirmed` → `cancelled`; a cancelled one stays so.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 9, pattern = "^(pending|confirmed|cancelled)$", nullable = false)]
     status: Option<String>,
     /// A decimal string in the conversion's currency, not above the present amount.
-    #[schema(max_length = 16, pattern = "^[0-9]{1,12}(\\.[0-9]{1,3})?$", nullable = false)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 17, pattern = "^[0-9]{1,12}(\\.[0-9]{1,4})?$", nullable = false)]
     amount: Option<String>,
     /// Why, as a code of the shop's; it stands in the audit trail, so it must not hold personal data.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[a-z0-9_]{1,64}$", nullable = false)]
     reason: Option<String>,
 }
@@ -54,18 +57,22 @@ pub struct OrderCorrectionRequest {
     )]
     order_id: String,
     /// The goal; `order` if left out.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]*$", nullable = false)]
     goal: Option<String>,
     /// Whether it is a test conversion.
     #[serde(default)]
     test: bool,
     /// `pending` → `confirmed` → `cancelled`; a cancelled one stays so.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 9, pattern = "^(pending|confirmed|cancelled)$", nullable = false)]
     status: Option<String>,
     /// A decimal string in the conversion's currency, not above the present amount.
-    #[schema(max_length = 16, pattern = "^[0-9]{1,12}(\\.[0-9]{1,3})?$", nullable = false)]
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 17, pattern = "^[0-9]{1,12}(\\.[0-9]{1,4})?$", nullable = false)]
     amount: Option<String>,
     /// Why, as a code of the shop's; it stands in the audit trail, so it must not hold personal data.
+    #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[a-z0-9_]{1,64}$", nullable = false)]
     reason: Option<String>,
 }
@@ -104,7 +111,8 @@ pub struct ConversionView {
         ("id" = String, Path, description = "The conversion's id.", max_length = 36, pattern = "^cnv_[0-9a-f]{32}$",
             example = "cnv_019a0000000070008000000000000000"),
         ("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-            max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")
+            max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")
     ),
     request_body(content = CorrectionRequest, description = "What to change.", content_type = "application/json"),
     responses(
@@ -156,7 +164,8 @@ pub async fn change_conversion(
 /// The same, for shops that keep their own order id and not ours.
 #[utoipa::path(patch, path = "/v1/conversions", operation_id = "change_conversion_by_order", tag = "postback",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = OrderCorrectionRequest, description = "Which order, and what to change.",
         content_type = "application/json"),
     responses(
@@ -226,6 +235,13 @@ fn correction<'a>(
     };
     if reason.is_some_and(|text| !code(text)) {
         return Err(Problem::invalid("reason", "is not a code of a-z, 0-9 and _"));
+    }
+    // How many decimals it may have depends on the conversion; that it is no number can be said before looking.
+    if amount.is_some_and(|text| !is_decimal(text)) {
+        return Err(Problem::invalid(
+            "amount",
+            "is not a decimal number such as 49.90",
+        ));
     }
     Ok(Correction {
         status: status.transpose()?,

@@ -41,7 +41,9 @@ pub fn batch_routes() -> OpenApiRouter<ConversionFlow> {
 /// `payout`, `revenue` for `amount`. Unknown parameters are ignored. The same postback may be sent again: the first
 /// verdict stands.
 #[utoipa::path(get, path = "/postback", operation_id = "send_postback", tag = "postback",
-    params(PostbackParams), responses(VerdictAnswers), security(("bearer" = [])))]
+    params(PostbackParams), responses(VerdictAnswers, (status = 431,
+        description = "The URL and the headers together are over 32 KiB; a body has room for more. Sent without a body.")),
+    security(("bearer" = [])))]
 pub async fn send_postback(
     State(flow): State<ConversionFlow>,
     maybe: Maybe,
@@ -81,7 +83,9 @@ pub async fn send_postback_form(
             pattern = "^[A-Za-z0-9_-]{4,64}$", example = "shp_Q7mZ2kT9xWbL4nRc"),
         PostbackParams
     ),
-    responses(VerdictAnswers), security(("bearer" = []), ("signature" = []), ()))]
+    responses(VerdictAnswers, (status = 431,
+        description = "The URL and the headers together are over 32 KiB; a body has room for more. Sent without a body.")),
+    security(("bearer" = []), ("signature" = []), ()))]
 pub async fn send_shop_postback(
     State(flow): State<ConversionFlow>,
     Path(shop): Path<String>,
@@ -119,7 +123,8 @@ pub async fn send_shop_postback_form(
 /// The JSON form for new integrations: unknown fields are refused by name, so that a misspelt one is noticed.
 #[utoipa::path(post, path = "/v1/conversions", operation_id = "create_conversion", tag = "postback",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = ConversionRequest, description = "The conversion.", content_type = "application/json"),
     responses(VerdictAnswers), security(("bearer" = []), ("signature" = [])))]
 pub async fn create_conversion(
@@ -143,7 +148,8 @@ pub async fn create_conversion(
 /// not touch the others. The answer is 200 whatever the verdicts are.
 #[utoipa::path(post, path = "/v1/conversions/batch", operation_id = "create_conversions", tag = "postback",
     params(("Einklang-Shop" = Option<String>, Header, description = "The shop's public reference, for callers that sign.",
-        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$")),
+        max_length = 64, pattern = "^[A-Za-z0-9_-]{4,64}$",
+        example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = BatchRequest, description = "The conversions.", content_type = "application/json"),
     responses(
         (status = 200, description = "A verdict for each line.", body = BatchAnswer),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::problem::{Problem, ProblemBody};
-use super::request::Named;
+use super::request::{Named, given};
 use crate::domain::ids::ConversionId;
 use crate::domain::refusal::{Outcome, Reason};
 use crate::flow::ledger::command::Answer;
@@ -22,7 +22,7 @@ pub struct Item {
     )]
     sku: String,
     /// How many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(
         min_length = 1,
         max_length = 255,
@@ -32,7 +32,7 @@ pub struct Item {
     )]
     quantity: Option<String>,
     /// The price of one, as a decimal string.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     #[schema(
         min_length = 1,
         max_length = 255,
@@ -44,84 +44,109 @@ pub struct Item {
 }
 
 macro_rules! parameters {
-    ($(#[$doc:meta])* $name:ident, [$($derive:ident),*], $attribute:ident, { $($extra:tt)* }, $(#[$more:meta])*) => {
+    ($(#[$doc:meta])* $name:ident, [$($derive:ident),*], $attribute:ident, [$($each:meta),*], { $($extra:tt)* }, $(#[$more:meta])*) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, $($derive),*)]
         $(#[$more])*
         pub struct $name {
             /// The tracking token that came with the landing URL.
+            $(#[$each])*
             #[$attribute(max_length = 120, pattern = "^[A-Za-z0-9_-]*$", nullable = false)]
             token: Option<String>,
             /// The shop's order id. Without one there is one conversion per click and goal.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             order_id: Option<String>,
             /// The goal; `order` if left out.
+            $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[A-Za-z0-9_-]*$", nullable = false)]
             goal: Option<String>,
             /// A decimal string with at most the currency's decimals.
-            #[$attribute(max_length = 19, pattern = "^([0-9]{1,12}(\\.[0-9]{1,3})?)?$", nullable = false)]
+            $(#[$each])*
+            #[$attribute(max_length = 17, pattern = "^([0-9]{1,12}(\\.[0-9]{1,4})?)?$", nullable = false)]
             amount: Option<String>,
             /// ISO 4217; the shop's currency if left out.
+            $(#[$each])*
             #[$attribute(max_length = 3, pattern = "^([A-Z]{3})?$", nullable = false)]
             currency: Option<String>,
             /// `pending`, `confirmed` (default) or `cancelled`.
+            $(#[$each])*
             #[$attribute(max_length = 9, pattern = "^(pending|confirmed|cancelled)?$", nullable = false)]
             status: Option<String>,
             /// A voucher code.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             coupon: Option<String>,
             /// `new` or `returning`.
+            $(#[$each])*
             #[$attribute(max_length = 9, pattern = "^(new|returning)?$", nullable = false)]
             customer: Option<String>,
             /// The shop's pseudonym for the person; kept only as a keyed hash.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             customer_ref: Option<String>,
             /// A value of the shop's own.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             adv1: Option<String>,
             /// A value of the shop's own.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             adv2: Option<String>,
             /// A value of the shop's own.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             adv3: Option<String>,
             /// A value of the shop's own.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             adv4: Option<String>,
             /// A value of the shop's own.
+            $(#[$each])*
             #[$attribute(max_length = 255, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
             adv5: Option<String>,
             /// When the goal happened (RFC 3339); now if left out. Not in the future.
+            $(#[$each])*
             #[$attribute(max_length = 35, format = "date-time", nullable = false)]
             occurred_at: Option<String>,
             /// The shop's own word about consent: `granted`, `denied`, `1` or `0`.
-            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+            $(#[$each])*
+            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false, example = "granted")]
             consent: Option<String>,
             /// Whether the GDPR applies: `1` or `0`.
+            $(#[$each])*
             #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
             gdpr: Option<String>,
             /// A TC string (IAB TCF 2.3).
+            $(#[$each])*
             #[$attribute(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
             gdpr_consent: Option<String>,
             /// Google's additional consent string.
+            $(#[$each])*
             #[$attribute(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
             addtl_consent: Option<String>,
             /// A GPP string; not decoded by this version, so nothing is granted beside it.
+            $(#[$each])*
             #[$attribute(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
             gpp: Option<String>,
             /// The GPP sections in force.
+            $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
             gpp_sid: Option<String>,
             /// A US Privacy string; not decoded by this version, so nothing is granted beside it.
+            $(#[$each])*
             #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
             us_privacy: Option<String>,
             /// Google consent mode state; not decoded by this version, so nothing is granted beside it.
+            $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
             gcs: Option<String>,
             /// Google consent mode defaults; not decoded by this version, so nothing is granted beside it.
+            $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
             gcd: Option<String>,
             /// Global Privacy Control; `1` is a refusal.
+            $(#[$each])*
             #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
             gpc: Option<String>,
             $($extra)*
@@ -132,7 +157,7 @@ macro_rules! parameters {
 parameters!(
     /// The parameters of a postback in a URL. Each at most once; an empty one counts as left out, except a consent
     /// signal, which is then malformed.
-    PostbackParams, [IntoParams], param, {
+    PostbackParams, [IntoParams], param, [], {
         /// The order's items: a JSON array of objects with `sku`, `quantity` and `price`.
         #[param(max_length = 16384, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", nullable = false)]
         items: Option<String>,
@@ -148,7 +173,7 @@ parameters!(
 );
 parameters!(
     /// A postback as a form or a JSON object of strings. Unknown members are ignored.
-    PostbackForm, [ToSchema], schema, {
+    PostbackForm, [ToSchema], schema, [], {
         /// The order's items; in a form, the same as JSON text.
         #[schema(max_items = 100, nullable = false)]
         items: Option<Vec<Item>>,
@@ -160,10 +185,12 @@ parameters!(
         dry_run: Option<bool>,
     },
     #[expect(dead_code, reason = "describes the body; its members are read as pairs")]
+    #[schema(example = json!({"token": "AQABq0J4c3RfbGlrZV9hX3Rva2VuX2J1dF9ub3Rfb25lX3RoYXRfb3BlbnNfYW55d2hlcmUtLS0tLS0tLS0tLQ",
+        "order_id": "A-1001", "amount": "49.90", "currency": "EUR", "consent": "granted"}))]
 );
 parameters!(
     /// A conversion. Unknown members are refused by name.
-    ConversionRequest, [Deserialize, ToSchema], schema, {
+    ConversionRequest, [Deserialize, ToSchema], schema, [serde(default, deserialize_with = "given")], {
         /// The order's items.
         #[serde(default)]
         #[schema(max_items = 100)]

@@ -2,12 +2,15 @@
 //!
 //! The framework's rejections echo what was sent; these name the field and nothing else.
 
+use std::error::Error;
+
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
+use super::listener::BodyTimedOut;
 use super::problem::Problem;
 use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
@@ -50,16 +53,22 @@ where
     }
 }
 
-/// The body, within the limit.
+/// The body, within the limit and in time.
 pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
-        use axum::response::IntoResponse;
-        match rejection.into_response().status().as_u16() {
+        if causes(&rejection).any(<dyn Error>::is::<BodyTimedOut>) {
+            return Problem::new(Reason::Timeout);
+        }
+        match rejection.status().as_u16() {
             413 => Problem::new(Reason::TooLarge),
-            408 => Problem::new(Reason::Timeout),
             _ => Problem::new(Reason::InvalidRequest),
         }
     })
+}
+
+/// An error and what it came from: the framework wraps the listener's errors.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
 }
 
 /// The media type of a body, without its parameters.
@@ -102,6 +111,11 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .end()
         .map_err(|_| Problem::invalid("body", "something follows the JSON document"))?;
     Ok(value)
+}
+
+/// Reads a field that may be left out; once it is there it holds a value, and `null` is none.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// A problem with a field, whose name is cut to what a problem document may hold.

@@ -164,7 +164,7 @@ impl ClickFlow {
         let tenant = &link.tenant;
         let drawn = Drawn::cut(&self.live.random())?;
         let Drawn { salt, .. } = &drawn;
-        let click = ClickId::new(now_ms, drawn.click);
+        let click = ClickId(drawn.click);
         let secrets = keys.click(epoch, salt).ok()?;
         let key = ClickKey {
             tenant: tenant.number(),

@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::Mutex;
 
 use super::tx::{Batch, Reader, Tx};
@@ -108,6 +108,7 @@ pub struct Store {
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const SCRUB_TIMEOUT: Duration = Duration::from_millis(50);
 /// The ledger's look-ups name at most 1,024 keys, each of which an index finds. Left to its guesses about arrays and about
 /// tables that grew since it last looked, PostgreSQL reads whole partitions to join them by hash, and plans that anew for
 /// every batch.
@@ -272,10 +273,14 @@ impl Store {
             return Ok(());
         };
         self.scrub_owed.store(true, Ordering::Relaxed);
-        let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(write)
-            .await?;
-        self.scrub_owed.store(busy != 0, Ordering::Relaxed);
+        let mut connection = write.acquire().await?;
+        // Nobody can write meanwhile, so a reader is waited for only shortly.
+        wait_for_others(&mut connection, SCRUB_TIMEOUT).await?;
+        let busy: Result<i64, sqlx::Error> = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *connection)
+            .await;
+        wait_for_others(&mut connection, BUSY_TIMEOUT).await?;
+        self.scrub_owed.store(busy? != 0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -332,6 +337,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// How long statements on this connection wait for others' locks.
+async fn wait_for_others(connection: &mut SqliteConnection, longest: Duration) -> Result<(), StoreError> {
+    let sql = format!("PRAGMA busy_timeout = {}", longest.as_millis());
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }
 
 /// The second in which a month since January 1970 begins.

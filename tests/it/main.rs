@@ -26,4 +26,5 @@ mod outage;
 mod postback;
 mod postback_modes;
 mod retention;
+mod roles;
 mod surface;

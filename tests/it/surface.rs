@@ -1,8 +1,11 @@
 //! What every answer has, what is served beside the API, and what is not served at all.
 
+use std::time::Duration;
+
 use reqwest::Method;
 
 use crate::harness::app::{Setup, TestApp};
+use crate::harness::world;
 
 both!(
     every_answer_names_its_request_and_is_guarded,
@@ -95,3 +98,30 @@ both!(the_document_is_the_one_that_is_built, async |app: &TestApp| {
     // Nothing comes from another host.
     assert!(!page.text().contains("//"), "{}", page.text());
 });
+
+both!(
+    a_body_that_does_not_come_is_a_problem,
+    Setup::default().limits(|limits| limits.body = Duration::from_millis(200)),
+    async |app: &TestApp| {
+        for path in ["/postback", "/v1/conversions", "/v1/consent-signals"] {
+            for framing in [
+                "Content-Length: 10\r\n\r\n{\"a",
+                "Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n",
+            ] {
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\n",
+                    world::SHOP
+                );
+                let request = format!("{head}Content-Type: application/json\r\n{framing}");
+                let answer = app.raw(request.as_bytes()).await;
+                answer.is(408, "refused", "timeout");
+                assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+                assert_eq!(answer.header("connection"), Some("close"));
+                assert_eq!(
+                    answer.header("x-request-id").map(str::to_owned),
+                    Some(answer.member("request_id"))
+                );
+            }
+        }
+    }
+);

@@ -115,7 +115,6 @@ impl ShopDraft {
                 currencies.push(code.clone());
             }
         }
-        let range = |text: &String| IpNet::from_str(text).ok().map(|range| range.trunc().to_string());
         Shop {
             object,
             slug: self.slug.clone(),
@@ -126,9 +125,28 @@ impl ShopDraft {
             currencies,
             refusal: self.refusal,
             auth: self.auth,
-            ip_allow: self.ip_allow.iter().filter_map(range).collect(),
+            ip_allow: self
+                .ip_allow
+                .iter()
+                .filter_map(|text| normal_range(text))
+                .collect(),
         }
     }
+}
+
+/// An address range as it is kept: without host bits, and as IPv4 where it was mapped into IPv6, since callers are
+/// compared by their IPv4 address.
+fn normal_range(text: &str) -> Option<String> {
+    let range = IpNet::from_str(text).ok()?.trunc();
+    let mapped = match range {
+        IpNet::V6(range) => range
+            .addr()
+            .to_ipv4_mapped()
+            .zip(range.prefix_len().checked_sub(96)),
+        IpNet::V4(_) => None,
+    };
+    let plain = mapped.and_then(|(address, length)| IpNet::new(address.into(), length).ok());
+    Some(plain.unwrap_or(range).to_string())
 }
 
 /// Whether a text may be a shop's public reference.
@@ -248,5 +266,21 @@ mod tests {
         assert_eq!(shop.currencies, ["EUR", "CHF"]);
         assert_eq!(shop.ip_allow, ["192.0.2.0/24"]);
         assert_eq!(shop.draft().onto(object, shop.reference.clone()), shop);
+    }
+
+    #[test]
+    fn ranges_are_kept_without_host_bits_and_mapped_ones_as_ipv4() {
+        let cases = [
+            ("192.0.2.77/24", "192.0.2.0/24"),
+            ("83c:478::/4", "::/4"),
+            ("2001:db8:1:2:3:4:5:6/128", "2001:db8:1:2:3:4:5:6/128"),
+            ("::ffff:192.0.2.77/120", "192.0.2.0/24"),
+            ("::ffff:c000:24d/128", "192.0.2.77/32"),
+            ("::ffff:192.0.2.77/96", "0.0.0.0/0"),
+            ("::ffff:192.0.2.77/90", "::ffc0:0:0/90"),
+        ];
+        for (given, kept) in cases {
+            assert_eq!(normal_range(given).as_deref(), Some(kept), "{given}");
+        }
     }
 }

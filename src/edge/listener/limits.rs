@@ -34,7 +34,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections of one IPv4 address or one IPv6 /64. Default 512: many people may share one address.
     pub max_per_address: usize,
-    /// Bytes of a request's head, with its first line. Default 16 KiB.
+    /// Bytes of a request's head, with its first line. Default 32 KiB: a consent signal may have 16 KiB and comes in URLs
+    /// too, beside everything else.
     pub max_header_bytes: usize,
     /// How long running requests may go on after the shutdown began. Default 15 s.
     pub drain: Duration,
@@ -53,7 +54,7 @@ impl Default for Limits {
             write: Duration::from_secs(10),
             max_connections: 8_192,
             max_per_address: 512,
-            max_header_bytes: 16 * 1024,
+            max_header_bytes: 32 * 1024,
             drain: Duration::from_secs(15),
             proxies: Vec::new(),
         }

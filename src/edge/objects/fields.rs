@@ -16,7 +16,8 @@ use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::policy::{Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
-pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, given, set};
+pub use crate::edge::request::given;
+pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, set};
 
 /// The schema of a type, as a component under the type's own name.
 macro_rules! described {
@@ -37,12 +38,42 @@ macro_rules! described {
 
 mod scalars;
 
+/// An IPv4 address.
+macro_rules! ipv4 {
+    () => {
+        "(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+    };
+}
+
+/// Some groups of an IPv6 address on either side of its `::`.
+macro_rules! groups {
+    ($left:literal, $right:literal) => {
+        concat!("(?:[0-9A-Fa-f]{1,4}:)", $left, "(?::[0-9A-Fa-f]{1,4})", $right)
+    };
+}
+
+/// An IPv6 address. `::` stands for at least one group, so what may follow depends on what went before.
+macro_rules! ipv6 {
+    () => {
+        concat!(
+            "(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?:[0-9A-Fa-f]{1,4}:){1,7}:|:(?::[0-9A-Fa-f]{1,4}){1,7}|::",
+            "|", groups!("{1,6}", "{1}"),
+            "|", groups!("{1,5}", "{2}"),
+            "|", groups!("{1,4}", "{3}"),
+            "|", groups!("{1,3}", "{4}"),
+            "|", groups!("{1,2}", "{5}"),
+            "|", groups!("{1}", "{6}")
+        )
+    };
+}
+
 /// A host's name or IPv4 address.
 macro_rules! host {
     () => {
         concat!(
-            "(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.){0,8}[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?",
-            "|(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9]))"
+            "(?:(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\\.){0,8}[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?|",
+            ipv4!(),
+            ")"
         )
     };
 }
@@ -116,9 +147,8 @@ texts! {
     /// A shop's public reference.
     ShopReference: 4 to 64, "^[A-Za-z0-9_-]+$", "shp_Q7mZ2kT9xWbL4nRc";
     /// An address range (CIDR).
-    AddressRange: 4 to 49,
-        "^(?:(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\
-         /(?:3[0-2]|[12]?[0-9])|(?:[0-9a-f]{1,4}:){1,6}:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))$",
+    AddressRange: 4 to 43,
+        concat!("^(?:", ipv4!(), "/(?:3[0-2]|[12]?[0-9])|(?:", ipv6!(), ")/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))$"),
         "192.0.2.0/24";
 }
 

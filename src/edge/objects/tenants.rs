@@ -169,7 +169,7 @@ pub struct TenantCreate {
     /// How refusals are answered; `refuse` if left out.
     refusal: Option<RefusalWord>,
     /// Purposes that must be granted, `access` and `measure` among them; these two if left out.
-    #[schema(max_items = 3)]
+    #[schema(min_items = 2, max_items = 3, example = json!(["access", "measure"]))]
     require: Option<Vec<PurposeWord>>,
     /// The tenant's id on the Global Vendor List; without it no TC string can authorise.
     tcf_vendor_id: Option<VendorId>,
@@ -231,7 +231,7 @@ pub struct TenantChange {
     refusal: Option<RefusalWord>,
     /// Purposes that must be granted, `access` and `measure` among them.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false, max_items = 3)]
+    #[schema(nullable = false, min_items = 2, max_items = 3, example = json!(["access", "measure"]))]
     require: Option<Vec<PurposeWord>>,
     /// The tenant's id on the Global Vendor List; `null`: none, and no TC string can authorise.
     #[serde(default)]

@@ -20,6 +20,7 @@ use super::client::{Answer, Caller};
 use super::clock::{START_S, TestClock};
 use super::database::{Database, Kind};
 use super::ledger::Reader;
+use super::raw;
 use super::world::{self, WORLD};
 
 /// How long an orderly end may take before the test fails.
@@ -29,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Setup {
     provision: &'static str,
     options: Options,
+    limits: Limits,
 }
 
 impl Default for Setup {
@@ -40,6 +42,7 @@ impl Default for Setup {
         Self {
             provision: WORLD,
             options,
+            limits: Limits::default(),
         }
     }
 }
@@ -56,6 +59,12 @@ impl Setup {
         change(&mut self.options);
         self
     }
+
+    /// Other limits of the listener.
+    pub fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        change(&mut self.limits);
+        self
+    }
 }
 
 /// One server on one database.
@@ -69,6 +78,7 @@ pub struct TestApp {
     /// Its database.
     pub database: Arc<Database>,
     options: Options,
+    limits: Limits,
     base: String,
     http: reqwest::Client,
     app: App,
@@ -91,7 +101,7 @@ impl TestApp {
     /// Starts a server on a fresh database with the tenants of the setup.
     pub async fn start(kind: Kind, setup: Setup) -> Self {
         let database = Arc::new(Database::create(kind).await);
-        let app = Self::serve(database, TestClock::at(START_S), setup.options).await;
+        let app = Self::serve(database, TestClock::at(START_S), setup.options, setup.limits).await;
         app.provision(setup.provision).await;
         let operator = Some(world::OPERATOR.to_owned().into());
         ObjectsFlow::new(Arc::clone(&app.live))
@@ -107,10 +117,11 @@ impl TestApp {
             node: Some(1),
             ..self.options.clone()
         };
-        Self::serve(Arc::clone(&self.database), self.clock.clone(), options).await
+        let (database, clock) = (Arc::clone(&self.database), self.clock.clone());
+        Self::serve(database, clock, options, self.limits.clone()).await
     }
 
-    async fn serve(database: Arc<Database>, clock: TestClock, options: Options) -> Self {
+    async fn serve(database: Arc<Database>, clock: TestClock, options: Options, limits: Limits) -> Self {
         let places = Options {
             data_dir: Some(database.data_dir()),
             database_url: Some(database.url.clone()),
@@ -123,14 +134,14 @@ impl TestApp {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
         let stop = CancellationToken::new();
-        let limits = Limits {
+        let with_proxies = Limits {
             proxies: config.trusted_proxies.clone(),
-            ..Limits::default()
+            ..limits.clone()
         };
         let serving = listener::serve(
             listener,
             app.router.clone(),
-            limits,
+            with_proxies,
             stop.clone().cancelled_owned(),
         );
         let http = reqwest::Client::builder()
@@ -142,6 +153,7 @@ impl TestApp {
             live: Arc::clone(&app.live),
             database,
             options,
+            limits,
             base,
             http: http.build().expect("a client"),
             app,
@@ -188,6 +200,11 @@ impl TestApp {
     /// A program without a key.
     pub fn anonymous(&self) -> Caller {
         Caller::new(&self.base, &self.http)
+    }
+
+    /// Sends a request as these bytes.
+    pub async fn raw(&self, request: &[u8]) -> Answer {
+        raw::send(&self.base, request).await
     }
 
     /// Whoever has this key.

@@ -17,6 +17,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer from its parts.
+    pub fn new(status: u16, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self {
+            status,
+            body,
+            headers,
+        }
+    }
+
     /// A header, if it occurs.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -129,11 +138,7 @@ impl Caller {
         let response = self.http.execute(request).await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.expect("a whole body").to_vec();
-        let answer = Answer {
-            status,
-            body,
-            headers,
-        };
+        let answer = Answer::new(status, headers, body);
         contract::check(&method, &path, &answer);
         answer
     }

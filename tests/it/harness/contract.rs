@@ -1,8 +1,8 @@
 //! Answers against the OpenAPI document: the status is documented for the operation, and the body is of the documented
 //! type, with no member that the document does not know.
 //!
-//! Every pair of operation and status that occurs is written to `contract-pairs.txt` in cargo's folder for test files,
-//! one a line, so that it can be seen which documented answers no test has brought about.
+//! Every pair of operation and status that occurs is written to `contract-pairs-TEST.txt` in cargo's folder for test
+//! files, one a line, so that it can be seen which documented answers no test has brought about.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -19,7 +19,11 @@ use super::client::Answer;
 static SPEC: LazyLock<Value> = LazyLock::new(openapi::spec);
 static PATTERNS: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
 static SEEN: LazyLock<Mutex<(BTreeSet<String>, File)>> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("contract-pairs.txt");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(concat!(
+        "contract-pairs-",
+        env!("CARGO_CRATE_NAME"),
+        ".txt"
+    ));
     Mutex::new((BTreeSet::new(), File::create(path).expect("a file")))
 });
 
@@ -158,8 +162,10 @@ fn validate(schema: &'static Value, value: &Value, at: &str, faults: &mut Vec<St
         Value::Object(members) => validate_object(schema, members, at, faults),
         Value::Null | Value::Bool(_) => {}
     }
-    for part in schema["allOf"].as_array().into_iter().flatten() {
-        validate(part, value, at, faults);
+    if !value.is_object() {
+        for part in parts(schema) {
+            validate(part, value, at, faults);
+        }
     }
     for key in ["oneOf", "anyOf"] {
         let Some(parts) = schema.get(key).and_then(Value::as_array) else {
@@ -218,27 +224,44 @@ fn validate_text(schema: &Value, text: &str, fault: &mut impl FnMut(&str)) {
     }
 }
 
+/// The schemas that a schema is put together from.
+fn parts(schema: &'static Value) -> impl Iterator<Item = &'static Value> {
+    schema["allOf"].as_array().into_iter().flatten().map(resolve)
+}
+
+/// Every documented member, those of the parts included.
+fn properties(schema: &'static Value) -> HashMap<&'static str, &'static Value> {
+    let own = schema.get("properties").and_then(Value::as_object);
+    let own = own
+        .into_iter()
+        .flatten()
+        .map(|(name, member)| (name.as_str(), member));
+    own.chain(parts(schema).flat_map(properties)).collect()
+}
+
+fn required(schema: &'static Value) -> Vec<&'static str> {
+    let own = schema["required"].as_array().into_iter().flatten();
+    let own = own.filter_map(Value::as_str);
+    own.chain(parts(schema).flat_map(required)).collect()
+}
+
 fn validate_object(
     schema: &'static Value,
     members: &serde_json::Map<String, Value>,
     at: &str,
     faults: &mut Vec<String>,
 ) {
-    for name in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
+    for name in required(schema) {
         if !members.contains_key(name) {
             faults.push(format!("{at}: no {name}"));
         }
     }
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+    let properties = properties(schema);
+    if properties.is_empty() {
         return;
-    };
+    }
     for (name, member) in members {
-        match properties.get(name) {
+        match properties.get(name.as_str()) {
             Some(schema) => validate(schema, member, &format!("{at}.{name}"), faults),
             None => faults.push(format!("{at}: {name} is not documented")),
         }

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod database;
 pub mod ledger;
 pub mod postgres;
+pub mod raw;
 pub mod world;
 
 use app::{Setup, TestApp};

@@ -130,11 +130,6 @@ impl<T> Edit<T> {
     }
 }
 
-/// Reads a field of a change that cannot be empty: it may be left out, and `null` is not a value.
-pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 /// Sets what a change gives.
 pub fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
@@ -144,7 +139,7 @@ pub fn set<T>(place: &mut T, value: Option<T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FreeText, Slug};
+    use super::super::{FreeText, Slug, given};
     use super::*;
 
     #[test]
