@@ -110,12 +110,12 @@ impl Rows {
             match cells {
                 Cells::Int(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
                 Cells::Text(cells) => {
-                    statement.raw_bind_parameter(place, cells.get(row).map(String::as_str))?
+                    statement.raw_bind_parameter(place, cells.get(row).map(String::as_str))?;
                 }
                 Cells::Word(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
                 Cells::Hash(cells) => statement.raw_bind_parameter(place, cells.get(row))?,
                 Cells::Bytes(cells) => {
-                    statement.raw_bind_parameter(place, cells.get(row).map(Vec::as_slice))?
+                    statement.raw_bind_parameter(place, cells.get(row).map(Vec::as_slice))?;
                 }
                 Cells::MaybeBytes(cells) => {
                     statement.raw_bind_parameter(place, cells.get(row).and_then(Option::as_deref))?;
