@@ -22,6 +22,7 @@ pub fn log(filter: &str, format: LogFormat) {
         // Colours are for people; in a file they only hide what is searched for.
         lines = lines.with_ansi(false);
     }
+    std::panic::set_hook(Box::new(note_panic));
     let started = match format {
         LogFormat::Pretty => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
@@ -29,6 +30,12 @@ pub fn log(filter: &str, format: LogFormat) {
     if started.is_ok() && wrong {
         tracing::warn!("the log filter cannot be read; logging at info");
     }
+}
+
+/// Says where a panic happened. Its message is left out: it could hold anything that a client sent.
+fn note_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let (file, line) = info.location().map_or(("", 0), |at| (at.file(), at.line()));
+    tracing::error!(file, line, "panicked");
 }
 
 /// Starts recording metrics. A second call in one process gives a recorder of its own that sees nothing new.

@@ -30,8 +30,8 @@ pub enum LandingError {
     /// Longer than a URL may be.
     #[error("must be at most 2048 bytes long")]
     TooLong,
-    /// Backslash, control character (also percent-encoded) or blank at an end: how URLs are smuggled past checks.
-    #[error("must not contain backslashes or control characters, nor begin or end with a blank")]
+    /// Backslash, control character (also percent-encoded) or blank: how URLs are smuggled past checks.
+    #[error("must not contain backslashes, control characters or blanks")]
     Character,
     /// Neither `http://` nor `https://`.
     #[error("must begin with https:// or http://")]
@@ -98,6 +98,9 @@ impl Template {
     /// Checks and takes apart a landing URL when it is configured, so that a click only has to put it together.
     pub fn parse(text: &str) -> Result<Self, LandingError> {
         let (origin, tail) = split_origin(text)?;
+        if tail.contains(' ') {
+            return Err(LandingError::Character);
+        }
         Self::assemble(&origin, tail, template_parts)
     }
 

@@ -16,6 +16,7 @@ pub mod keyring;
 pub mod keys;
 pub mod landing;
 pub mod money;
+pub mod object;
 pub mod policy;
 pub mod postback;
 pub mod provision;

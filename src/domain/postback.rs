@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::attribution::CLOCK_TOLERANCE_SECONDS;
+use super::object::Object;
 use super::signal::{Signals, is_signal};
 
 /// The longest token that is looked at, in characters.
@@ -264,7 +265,8 @@ pub fn moment(name: &'static str, value: &str, now_ms: i64) -> Result<i64, BadPa
 }
 
 fn items(value: &str) -> Result<Vec<Item>, &'static str> {
-    let items: Vec<Item> = serde_json::from_str(value).map_err(|_| "is not a JSON array of items")?;
+    let items: Vec<Object<Item>> = serde_json::from_str(value).map_err(|_| "is not a JSON array of items")?;
+    let items = items.into_iter().map(|Object(item)| item).collect::<Vec<_>>();
     check_items(&items)?;
     Ok(items)
 }

@@ -1,6 +1,6 @@
 //! Corrections of recorded conversions, and consent changes without an order.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 use super::auth::{Maybe, Origin};
 use super::inbound::Inbound;
 use super::problem::{Problem, ProblemBody};
-use super::request::{Named, given, parse_json};
+use super::request::{Id, Named, given, parse_json};
+use crate::domain::campaign::valid_slug;
 use crate::domain::ids::ConversionId;
 use crate::domain::money::{Currency, format_amount, is_decimal};
 use crate::domain::postback::{MAX_VALUE_CHARS, Status};
@@ -139,7 +140,7 @@ pub struct ConversionView {
     security(("bearer" = []), ("signature" = [])))]
 pub async fn change_conversion(
     State(flow): State<ConversionFlow>,
-    Path(id): Path<String>,
+    id: Result<Id<ConversionId>, Problem>,
     maybe: Maybe,
     origin: Origin,
     named: Named,
@@ -147,6 +148,7 @@ pub async fn change_conversion(
 ) -> Result<axum::Json<ConversionView>, Problem> {
     let inbound = Inbound::read(request).await?;
     let caller = inbound.caller(&flow, &maybe, origin)?;
+    let Id(id) = id?;
     inbound.require_json()?;
     let body: CorrectionRequest = parse_json(&inbound.body)?;
     let correction = correction(
@@ -154,7 +156,6 @@ pub async fn change_conversion(
         body.amount.as_deref(),
         body.reason.as_deref(),
     )?;
-    let id: ConversionId = id.parse().map_err(|_| Problem::new(Reason::NotFound))?;
     let amended = flow.correct(&caller, id.0, &correction, named.0).await?;
     Ok(axum::Json(view(&amended)?))
 }
@@ -214,6 +215,9 @@ pub async fn change_conversion_by_order(
         body.reason.as_deref(),
     )?;
     let goal = body.goal.as_deref().unwrap_or(DEFAULT_GOAL);
+    if !valid_slug(goal) {
+        return Err(Problem::invalid("goal", "is no goal's name"));
+    }
     let amended = flow
         .correct_order(&caller, &body.order_id, goal, body.test, &correction, named.0)
         .await?;

@@ -1,5 +1,6 @@
 //! Postbacks: `GET|POST /postback`, `/postback/{shop}`, `POST /v1/conversions` and its batch.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
@@ -88,13 +89,13 @@ pub async fn send_postback_form(
     security(("bearer" = []), ("signature" = []), ()))]
 pub async fn send_shop_postback(
     State(flow): State<ConversionFlow>,
-    Path(shop): Path<String>,
+    shop: Result<Path<String>, PathRejection>,
     maybe: Maybe,
     origin: Origin,
     named: Named,
     request: Request,
 ) -> Result<Response, Problem> {
-    receive(&flow, maybe, origin, named, Some(shop), request).await
+    receive(&flow, maybe, origin, named, Some(reference(shop)), request).await
 }
 
 /// Send a shop's postback as a form or JSON
@@ -109,13 +110,13 @@ pub async fn send_shop_postback(
     responses(VerdictAnswers), security(("bearer" = []), ("signature" = []), ()))]
 pub async fn send_shop_postback_form(
     State(flow): State<ConversionFlow>,
-    Path(shop): Path<String>,
+    shop: Result<Path<String>, PathRejection>,
     maybe: Maybe,
     origin: Origin,
     named: Named,
     request: Request,
 ) -> Result<Response, Problem> {
-    receive(&flow, maybe, origin, named, Some(shop), request).await
+    receive(&flow, maybe, origin, named, Some(reference(shop)), request).await
 }
 
 /// Record a conversion
@@ -188,6 +189,11 @@ pub async fn create_conversions(
         request_id: named.0.to_string(),
         items,
     }))
+}
+
+/// The reference in the path. One that does not decode is one that no shop has.
+fn reference(shop: Result<Path<String>, PathRejection>) -> String {
+    shop.map_or_else(|_| String::new(), |Path(shop)| shop)
 }
 
 async fn receive(

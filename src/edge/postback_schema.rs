@@ -6,6 +6,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use super::problem::{Problem, ProblemBody};
 use super::request::{Named, given};
 use crate::domain::ids::ConversionId;
+use crate::domain::object::many;
 use crate::domain::refusal::{Outcome, Reason};
 use crate::flow::ledger::command::Answer;
 
@@ -192,7 +193,7 @@ parameters!(
     /// A conversion. Unknown members are refused by name.
     ConversionRequest, [Deserialize, ToSchema], schema, [serde(default, deserialize_with = "given")], {
         /// The order's items.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "many")]
         #[schema(max_items = 100)]
         pub(super) items: Vec<Item>,
         /// Live checks and answer, erasure included, but the conversion is in no report and is purged.
@@ -260,6 +261,7 @@ impl ConversionRequest {
 #[schema(example = json!({"conversions": [{"order_id": "A-1001", "amount": "49.90", "consent": "granted"}]}))]
 pub struct BatchRequest {
     /// The conversions, each judged on its own.
+    #[serde(deserialize_with = "many")]
     #[schema(min_items = 1, max_items = 1000)]
     pub(super) conversions: Vec<ConversionRequest>,
 }

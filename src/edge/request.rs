@@ -13,6 +13,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use super::listener::BodyTimedOut;
 use super::problem::Problem;
 use crate::domain::ids::RequestId;
+use crate::domain::object::Object;
 use crate::domain::refusal::Reason;
 
 /// The largest body, in bytes.
@@ -87,15 +88,17 @@ pub fn media_type(headers: &HeaderMap) -> Option<&str> {
 /// Reads JSON; the error names the field that is at fault as far as the reader says it.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value: Result<T, _> = serde_path_to_error::deserialize(&mut reader);
-    let value = value.map_err(|error| {
+    let value: Result<Object<T>, _> = serde_path_to_error::deserialize(&mut reader);
+    let Object(value) = value.map_err(|error| {
         let mut path = error.path().to_string();
         let text = error.inner().to_string();
         // Only names that our own types declare (or the unknown field's own name) follow these words.
         for words in ["unknown field `", "missing field `", "duplicate field `"] {
             if let Some(name) = text.strip_prefix(words).and_then(|rest| rest.split('`').next()) {
-                path = if path == "." || path.ends_with(name) {
+                path = if path == "." {
                     name.to_owned()
+                } else if path.rsplit('.').next() == Some(name) {
+                    path
                 } else {
                     format!("{path}.{name}")
                 };

@@ -153,3 +153,35 @@ fn documents() -> Router {
         .layer(middleware::map_response(with_policy))
         .route("/openapi.json", get(json))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn broken() -> &'static str {
+        panic!("canary")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_says_nothing() {
+        let router: Router = Router::new()
+            .route("/", get(broken))
+            .layer(CatchPanicLayer::custom(panicked));
+        let response = router
+            .oneshot(Request::new(Body::empty()))
+            .await
+            .expect("an answer");
+        let response = finish(response, "req_0");
+        assert_eq!(response.status(), 500);
+        let body = to_bytes(response.into_body(), 4_096).await.expect("a body");
+        let text = String::from_utf8_lossy(&body);
+        assert!(
+            text.contains("\"reason\":\"internal\"") && text.contains("req_0"),
+            "{text}"
+        );
+        assert!(!text.contains("canary"), "{text}");
+    }
+}

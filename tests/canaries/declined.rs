@@ -265,7 +265,7 @@ async fn corrections(shop: &Caller, token: &str) {
             &json!({"status": "cancelled"}),
         )
         .await;
-    answer.is(404, "refused", "not_found");
+    answer.is_invalid("id");
     for body in [
         json!({"order_id": order, "consent": "denied"}),
         json!({"customer_ref": canary("customer_ref"), "consent": "denied"}),

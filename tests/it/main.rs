@@ -14,6 +14,8 @@
 mod harness;
 
 mod auth;
+mod bad_input;
+mod bad_values;
 mod click;
 mod click_signals;
 mod click_tcf;

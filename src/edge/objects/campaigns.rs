@@ -7,7 +7,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answers::{Clashing, Invalid, Missing, NotFound};
-use super::fields::{CampaignId, Edit, LandingUrl, Moment, PlainUrl, ShopId, Slug, WindowDays, given, set};
+use super::fields::{
+    Address, CampaignId, Edit, LandingUrl, Moment, PlainUrl, ShopId, Slug, WindowDays, given, set,
+};
 use super::pages::{Page, PageQuery};
 use super::{Acting, Created, Life, created, example_object, example_reference};
 use crate::domain::campaign::Campaign;
@@ -39,7 +41,7 @@ pub struct CampaignBody {
     /// The shop whose pages it leads to.
     shop: ShopId,
     /// The landing URL with its macros.
-    landing_url: LandingUrl,
+    landing_url: Address,
     /// How many days after the click a goal still counts.
     window_days: WindowDays,
     /// Whether links may name another page of the shop.
@@ -47,7 +49,7 @@ pub struct CampaignBody {
     /// Where visitors go while it is paused or after its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    fallback_url: Option<PlainUrl>,
+    fallback_url: Option<Address>,
     /// When it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -69,10 +71,10 @@ impl CampaignBody {
             id: campaign.object.id.into(),
             slug: Slug(campaign.slug.clone()),
             shop: campaign.shop.id.into(),
-            landing_url: LandingUrl(campaign.landing_url.clone()),
+            landing_url: Address(campaign.landing_url.clone()),
             window_days: WindowDays(campaign.window_days),
             deep_links: campaign.deep_links,
-            fallback_url: campaign.fallback_url.clone().map(PlainUrl),
+            fallback_url: campaign.fallback_url.clone().map(Address),
             starts_at: campaign.starts_at_ms.map(Moment),
             ends_at: campaign.ends_at_ms.map(Moment),
             paused: campaign.paused,

@@ -140,6 +140,8 @@ texts! {
     LandingUrl: 8 to 2048,
         concat!("^", origin!(), "(?:/(?:", plain!(), "|", place!(), ")*)?(?:\\?(?:", plain!(), "|", place!(), ")*)?$"),
         "https://shop.example/landing?utm_source={publisher}";
+    /// An address in an answer, as it was written: files may use other systems' macros, too.
+    Address: 8 to 2048, "^[Hh][Tt][Tt][Pp][Ss]?://[^\\u0000-\\u0020\\u007f-\\u009f]+$", "https://shop.example/landing?utm_source={publisher}";
     /// A host without port or wildcard.
     Host: 1 to 253, concat!("^", host!(), "$"), "shop.example";
     /// A query parameter's name.

@@ -12,6 +12,7 @@ use super::pages::{Page, PageQuery};
 use super::{Acting, Created, Life, created, example_object, example_reference};
 use crate::domain::campaign::Link;
 use crate::domain::draft::{LinkDraft, Name};
+use crate::domain::object::{Object, one};
 use crate::edge::problem::Problem;
 use crate::edge::request::{Id, Json, Query};
 use crate::flow::objects::ObjectsFlow;
@@ -113,7 +114,7 @@ pub struct LinkCreate {
     /// The publisher.
     publisher: PublisherId,
     /// Default sub-ids.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one")]
     subs: SubIds,
 }
 
@@ -136,8 +137,8 @@ pub struct LinkChange {
     publisher: Option<PublisherId>,
     /// Replaces all default sub-ids.
     #[serde(default, deserialize_with = "given")]
-    #[schema(nullable = false)]
-    subs: Option<SubIds>,
+    #[schema(value_type = Option<SubIds>, nullable = false)]
+    subs: Option<Object<SubIds>>,
 }
 
 impl LinkChange {
@@ -145,7 +146,7 @@ impl LinkChange {
         set(&mut draft.slug, self.slug.map(|slug| slug.0));
         set(&mut draft.campaign, self.campaign.map(|id| Name::Id(id.into())));
         set(&mut draft.publisher, self.publisher.map(|id| Name::Id(id.into())));
-        set(&mut draft.subs, self.subs.map(SubIds::list));
+        set(&mut draft.subs, self.subs.map(|Object(subs)| subs.list()));
     }
 }
 

@@ -8,14 +8,15 @@ use utoipa_axum::routes;
 
 use super::answers::{Clashing, Invalid, NotFound};
 use super::fields::{
-    ApiKeyText, Country, Edit, FreeText, PlainUrl, PolicyMode, PolicyVersionNumber, PurposeWord, RefusalWord,
-    Slug, TenantId, TimeZone, UntrackedWord, VendorId, given, set,
+    Address, ApiKeyText, Country, Edit, FreeText, PlainUrl, PolicyMode, PolicyVersionNumber, PurposeWord,
+    RefusalWord, Slug, TenantId, TimeZone, UntrackedWord, VendorId, given, set,
 };
 use super::pages::{Page, PageQuery};
 use super::{Acting, Created, Life, created, example_object};
 use crate::domain::campaign::{Controller, Tenant};
 use crate::domain::credential::Environment;
 use crate::domain::draft::TenantDraft;
+use crate::domain::object::{Object, optional};
 use crate::domain::policy::{Mode, Policy, PolicyVersion, UntrackedCounts, required_by_default};
 use crate::domain::refusal::RefusalMode;
 use crate::edge::problem::Problem;
@@ -30,10 +31,34 @@ pub fn routes() -> OpenApiRouter<ObjectsFlow> {
 }
 
 /// Who decides over the data (GDPR Art. 4(7)).
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Controller)]
 pub struct ControllerBody {
+    /// The company.
+    name: FreeText,
+    /// The data protection contact.
+    contact: FreeText,
+    /// The country whose law applies.
+    jurisdiction: Country,
+    /// Where people read what is done with their data.
+    notice_url: Address,
+}
+
+impl ControllerBody {
+    fn of(controller: Controller) -> Self {
+        Self {
+            name: FreeText(controller.name),
+            contact: FreeText(controller.contact),
+            jurisdiction: Country(controller.jurisdiction),
+            notice_url: Address(controller.notice_url),
+        }
+    }
+}
+
+/// The same in a request.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewController {
     /// The company.
     name: FreeText,
     /// The data protection contact.
@@ -44,16 +69,7 @@ pub struct ControllerBody {
     notice_url: PlainUrl,
 }
 
-impl ControllerBody {
-    fn of(controller: Controller) -> Self {
-        Self {
-            name: FreeText(controller.name),
-            contact: FreeText(controller.contact),
-            jurisdiction: Country(controller.jurisdiction),
-            notice_url: PlainUrl(controller.notice_url),
-        }
-    }
-
+impl NewController {
     fn controller(self) -> Controller {
         Controller {
             name: self.name.0,
@@ -163,7 +179,8 @@ pub struct TenantCreate {
     /// Days in reports begin at its midnight; `UTC` if left out.
     time_zone: Option<TimeZone>,
     /// The controller.
-    controller: Option<ControllerBody>,
+    #[serde(default, deserialize_with = "optional")]
+    controller: Option<NewController>,
     /// The legal regime; `strict_opt_in` if left out.
     policy: Option<PolicyMode>,
     /// How refusals are answered; `refuse` if left out.
@@ -190,7 +207,7 @@ impl TenantCreate {
         TenantDraft {
             slug: self.slug.0,
             time_zone: self.time_zone.map_or_else(|| "UTC".to_owned(), |zone| zone.0),
-            controller: self.controller.map(ControllerBody::controller),
+            controller: self.controller.map(NewController::controller),
             policy: Policy {
                 mode: self.policy.map_or_else(Mode::default, |word| word.0),
                 refusal: self.refusal.map_or_else(RefusalMode::default, |word| word.0),
@@ -219,8 +236,8 @@ pub struct TenantChange {
     time_zone: Option<TimeZone>,
     /// The controller; `null` takes it away.
     #[serde(default)]
-    #[schema(value_type = Option<ControllerBody>)]
-    controller: Edit<ControllerBody>,
+    #[schema(value_type = Option<NewController>)]
+    controller: Edit<Object<NewController>>,
     /// The legal regime.
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
@@ -248,7 +265,7 @@ impl TenantChange {
         set(&mut draft.slug, self.slug.map(|slug| slug.0));
         set(&mut draft.time_zone, self.time_zone.map(|zone| zone.0));
         self.controller
-            .onto(&mut draft.controller, ControllerBody::controller);
+            .onto(&mut draft.controller, |Object(body)| body.controller());
         let policy = &mut draft.policy;
         set(&mut policy.mode, self.policy.map(|word| word.0));
         set(&mut policy.refusal, self.refusal.map(|word| word.0));

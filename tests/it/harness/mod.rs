@@ -9,6 +9,7 @@ pub mod database;
 pub mod ledger;
 pub mod postgres;
 pub mod raw;
+pub mod stage;
 pub mod world;
 
 use app::{Setup, TestApp};
