@@ -119,8 +119,9 @@ const LEDGER_PLANS: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("jit", "off"),
 ];
-/// Pages that postbacks find their clicks and orders in. SQLite's own 2 MiB are read anew from the file again and again.
-const LEDGER_CACHE_KIB: i64 = 16 * 1_024;
+/// Pages that postbacks find their clicks and orders in; SQLite's own 2 MiB are read anew from the file again and again.
+/// Not more, because SQLite goes through the cache's whole table after each commit that split a page.
+const LEDGER_CACHE_KIB: i64 = 8 * 1_024;
 /// Pages in the WAL until they are moved into the file: four times SQLite's, since the pages at the right edge are written
 /// with every batch and moved once.
 const CHECKPOINT_PAGES: i64 = 4_000;

@@ -5,16 +5,17 @@
 //! consent record, audit entry, counters, full synchronisation); the bare 302 runs in the same process layout, under the
 //! same load, in the round just before. Databases are made for the run and removed after it.
 
+mod answer;
 mod baseline;
 mod cluster;
 mod load;
 mod process;
 mod report;
+mod rounds;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -25,18 +26,14 @@ use super::wire::{self, StartError};
 use crate::domain::provision::{self, ProvisionError};
 use crate::flow::Entropy;
 use crate::flow::provision::{ApplyError, ProvisionFlow};
-use crate::store::volume::Volume;
-use crate::store::{Store, StoreError};
-use baseline::Server;
+use crate::store::StoreError;
 pub use baseline::{Served, serve_child};
 use cluster::Cluster;
-use load::{Fired, Kind, LoadError, Plan, Tokens, fire};
-use report::{Figures, Report, Round, Run, real};
+use load::LoadError;
+use report::Report;
+use rounds::Bench;
 
 const LINK: &str = "Ab3xK9";
-/// Before the first round: connections, statements, caches.
-const WARM_UP: Duration = Duration::from_secs(1);
-const MEBIBYTE: f64 = 1_048_576.0;
 
 /// The databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -273,154 +270,6 @@ campaign = "autumn"
 publisher = "news"
 "#
     )
-}
-
-/// One database under test.
-struct Bench<'a> {
-    config: &'a Config,
-    options: &'a BenchOptions,
-    database: Database,
-    folder: PathBuf,
-    url: String,
-    key: String,
-    cluster: Option<Cluster>,
-    progress: ProgressBar,
-}
-
-impl Bench<'_> {
-    /// All rounds at one number of connections, on fresh servers.
-    async fn run(&self, connections: usize) -> Result<Run, BenchError> {
-        let bare = Server::start(Served::Bare, self.config, &self.folder, &self.url)?;
-        let einklang = Server::start(Served::Einklang, self.config, &self.folder, &self.url)?;
-        self.fire(&bare, connections, Kind::Bare, WARM_UP).await?;
-        let mut tokens = self
-            .fire(&einklang, connections, Kind::Click, WARM_UP)
-            .await?
-            .tokens;
-        self.fire(&einklang, connections, self.postbacks(&tokens), WARM_UP)
-            .await?;
-        let (mut clicks, mut postbacks) = (Vec::new(), Vec::new());
-        for _ in 0..self.options.rounds.get() {
-            let (round, fired) = self.pair(&bare, &einklang, connections, Kind::Click).await?;
-            clicks.push(round);
-            tokens = fired.tokens;
-            let (round, _) = self
-                .pair(&bare, &einklang, connections, self.postbacks(&tokens))
-                .await?;
-            postbacks.push(round);
-        }
-        let peak = process::peak_memory_bytes(einklang.process());
-        einklang.stop()?;
-        bare.stop()?;
-        Ok(Run {
-            database: name(self.database),
-            connections,
-            clicks: Figures::of(&clicks),
-            postbacks: Figures::of(&postbacks),
-            peak_memory_mib: peak.map(|bytes| real(bytes) / MEBIBYTE),
-        })
-    }
-
-    fn postbacks(&self, tokens: &Tokens) -> Kind {
-        Kind::Postback {
-            key: self.key.clone(),
-            tokens: tokens.clone(),
-        }
-    }
-
-    /// A round of the bare 302 and one of this kind, with the rows counted before and after.
-    async fn pair(
-        &self,
-        bare: &Server,
-        einklang: &Server,
-        connections: usize,
-        kind: Kind,
-    ) -> Result<(Round, Fired), BenchError> {
-        let duration = Duration::from_secs(self.options.seconds.get());
-        let what = if matches!(kind, Kind::Click) {
-            "clicks"
-        } else {
-            "postbacks"
-        };
-        self.say(connections, "bare 302s");
-        let reference = self.fire(bare, connections, Kind::Bare, duration).await?;
-        self.progress.inc(1);
-        self.say(connections, what);
-        let before = self.volume().await?;
-        let (server, database) = (process::processor_time(einklang.process()), self.database_time());
-        let fired = self.fire(einklang, connections, kind, duration).await?;
-        let used = |before: Option<Duration>, after: Option<Duration>| {
-            u64::try_from(after?.saturating_sub(before?).as_micros()).ok()
-        };
-        let server_us = used(server, process::processor_time(einklang.process()));
-        let database_us = used(database, self.database_time());
-        let after = self.volume().await?;
-        self.progress.inc(1);
-        let stored = match what {
-            "clicks" => after.clicks.saturating_sub(before.clicks),
-            _ => after.conversions.saturating_sub(before.conversions),
-        };
-        if stored < fired.acknowledged {
-            return Err(BenchError::Missing {
-                what,
-                acknowledged: fired.acknowledged,
-                stored,
-            });
-        }
-        let round = Round {
-            bare_per_second: reference.per_second(),
-            bare_p50_ms: reference.quantile_ms(0.5),
-            bare_p99_ms: reference.quantile_ms(0.99),
-            acknowledged: fired.acknowledged,
-            per_second: fired.per_second(),
-            p50_ms: fired.quantile_ms(0.5),
-            p99_ms: fired.quantile_ms(0.99),
-            stored,
-            rows: after.rows().saturating_sub(before.rows()),
-            bytes: after.bytes.saturating_sub(before.bytes),
-            server_us,
-            database_us,
-        };
-        Ok((round, fired))
-    }
-
-    fn say(&self, connections: usize, what: &str) {
-        self.progress.set_message(format!(
-            "{}, {connections} connections: {what}",
-            name(self.database)
-        ));
-    }
-
-    async fn fire(
-        &self,
-        server: &Server,
-        connections: usize,
-        kind: Kind,
-        duration: Duration,
-    ) -> Result<Fired, BenchError> {
-        let mut random = [0; 4];
-        SystemEntropy.fill(&mut random);
-        let plan = Plan {
-            address: server.address,
-            connections,
-            duration,
-            kind,
-            link: LINK,
-            name: hex::encode(random),
-        };
-        Ok(fire(plan).await?)
-    }
-
-    async fn volume(&self) -> Result<Volume, BenchError> {
-        let store = Store::connect(&self.url).await?;
-        let volume = store.volume().await;
-        store.close().await;
-        Ok(volume?)
-    }
-
-    fn database_time(&self) -> Option<Duration> {
-        process::processor_time_of_family(self.cluster.as_ref()?.process())
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,177 @@
+//! The rounds on one database: the bare 302 and one kind of request in turns, with the rows counted before and after.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use super::super::config::Config;
+use super::super::system::SystemEntropy;
+use super::baseline::{Served, Server};
+use super::cluster::Cluster;
+use super::load::{Fired, Kind, Plan, Tokens, fire};
+use super::report::{Figures, Round, Run, real};
+use super::{BenchError, BenchOptions, Database, LINK, name, process};
+use crate::flow::Entropy;
+use crate::store::Store;
+use crate::store::volume::Volume;
+
+/// Before the first round: connections, statements, caches.
+const WARM_UP: Duration = Duration::from_secs(1);
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// One database under test.
+pub struct Bench<'a> {
+    /// The configuration of this process.
+    pub config: &'a Config,
+    /// What was asked for.
+    pub options: &'a BenchOptions,
+    /// Which one.
+    pub database: Database,
+    /// Where the servers' files lie.
+    pub folder: PathBuf,
+    /// How to connect.
+    pub url: String,
+    /// The shop's API key.
+    pub key: String,
+    /// PostgreSQL, where it is of our own making.
+    pub cluster: Option<Cluster>,
+    /// For whoever waits.
+    pub progress: ProgressBar,
+}
+
+impl Bench<'_> {
+    /// All rounds at one number of connections, on fresh servers.
+    pub async fn run(&self, connections: usize) -> Result<Run, BenchError> {
+        let bare = Server::start(Served::Bare, self.config, &self.folder, &self.url)?;
+        let einklang = Server::start(Served::Einklang, self.config, &self.folder, &self.url)?;
+        self.fire(&bare, connections, Kind::Bare, WARM_UP).await?;
+        let mut tokens = self
+            .fire(&einklang, connections, Kind::Click, WARM_UP)
+            .await?
+            .tokens;
+        self.fire(&einklang, connections, self.postbacks(&tokens), WARM_UP)
+            .await?;
+        let (mut clicks, mut postbacks) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds.get() {
+            let (round, fired) = self.pair(&bare, &einklang, connections, Kind::Click).await?;
+            clicks.push(round);
+            tokens = fired.tokens;
+            let (round, _) = self
+                .pair(&bare, &einklang, connections, self.postbacks(&tokens))
+                .await?;
+            postbacks.push(round);
+        }
+        let peak = process::peak_memory_bytes(einklang.process());
+        einklang.stop()?;
+        bare.stop()?;
+        Ok(Run {
+            database: name(self.database),
+            connections,
+            clicks: Figures::of(&clicks),
+            postbacks: Figures::of(&postbacks),
+            peak_memory_mib: peak.map(|bytes| real(bytes) / MEBIBYTE),
+        })
+    }
+
+    fn postbacks(&self, tokens: &Tokens) -> Kind {
+        Kind::Postback {
+            key: self.key.clone(),
+            tokens: tokens.clone(),
+        }
+    }
+
+    /// A round of the bare 302 and one of this kind, with the rows counted before and after.
+    async fn pair(
+        &self,
+        bare: &Server,
+        einklang: &Server,
+        connections: usize,
+        kind: Kind,
+    ) -> Result<(Round, Fired), BenchError> {
+        let duration = Duration::from_secs(self.options.seconds.get());
+        let what = if matches!(kind, Kind::Click) {
+            "clicks"
+        } else {
+            "postbacks"
+        };
+        self.say(connections, "bare 302s");
+        let reference = self.fire(bare, connections, Kind::Bare, duration).await?;
+        self.progress.inc(1);
+        self.say(connections, what);
+        let before = self.volume().await?;
+        let (server, database) = (process::processor_time(einklang.process()), self.database_time());
+        let fired = self.fire(einklang, connections, kind, duration).await?;
+        let used = |before: Option<Duration>, after: Option<Duration>| {
+            u64::try_from(after?.saturating_sub(before?).as_micros()).ok()
+        };
+        let server_us = used(server, process::processor_time(einklang.process()));
+        let database_us = used(database, self.database_time());
+        let after = self.volume().await?;
+        self.progress.inc(1);
+        let stored = match what {
+            "clicks" => after.clicks.saturating_sub(before.clicks),
+            _ => after.conversions.saturating_sub(before.conversions),
+        };
+        if stored < fired.acknowledged {
+            return Err(BenchError::Missing {
+                what,
+                acknowledged: fired.acknowledged,
+                stored,
+            });
+        }
+        let round = Round {
+            bare_per_second: reference.per_second(),
+            bare_p50_ms: reference.quantile_ms(0.5),
+            bare_p99_ms: reference.quantile_ms(0.99),
+            acknowledged: fired.acknowledged,
+            per_second: fired.per_second(),
+            p50_ms: fired.quantile_ms(0.5),
+            p99_ms: fired.quantile_ms(0.99),
+            stored,
+            rows: after.rows().saturating_sub(before.rows()),
+            bytes: after.bytes.saturating_sub(before.bytes),
+            server_us,
+            database_us,
+        };
+        Ok((round, fired))
+    }
+
+    fn say(&self, connections: usize, what: &str) {
+        self.progress.set_message(format!(
+            "{}, {connections} connections: {what}",
+            name(self.database)
+        ));
+    }
+
+    async fn fire(
+        &self,
+        server: &Server,
+        connections: usize,
+        kind: Kind,
+        duration: Duration,
+    ) -> Result<Fired, BenchError> {
+        let mut random = [0; 4];
+        SystemEntropy.fill(&mut random);
+        let plan = Plan {
+            address: server.address,
+            connections,
+            duration,
+            kind,
+            link: LINK,
+            name: hex::encode(random),
+        };
+        Ok(fire(plan).await?)
+    }
+
+    async fn volume(&self) -> Result<Volume, BenchError> {
+        let store = Store::connect(&self.url).await?;
+        let volume = store.volume().await;
+        store.close().await;
+        Ok(volume?)
+    }
+
+    fn database_time(&self) -> Option<Duration> {
+        process::processor_time_of_family(self.cluster.as_ref()?.process())
+    }
+}
