@@ -2,7 +2,8 @@
 //!
 //! Two kinds of access share one set of pools. The hot path (clicks, postbacks, consent changes) goes through
 //! [`tx::Batch`]: one transaction for everything that has queued up, one prepared statement per table. Everything else
-//! goes through [`tx::Tx`] and sea-orm. SQLite has exactly one writing connection, which both take in turn.
+//! goes through [`tx::Tx`] and sea-orm. On SQLite each has a connection of its own and a fair lock lets one of them write
+//! at a time.
 
 pub mod batch;
 mod campaigns;
