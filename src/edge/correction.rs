@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -103,6 +103,37 @@ pub struct ConversionView {
     updated_at: String,
 }
 
+/// What a correction can come to.
+#[derive(IntoResponses)]
+pub enum CorrectionAnswers {
+    /// The conversion as it now stands.
+    #[response(status = 200)]
+    Corrected(ConversionView),
+    /// A member is not acceptable; it is named.
+    #[response(status = 400, content_type = "application/problem+json", example = json!({"type": "about:blank",
+        "title": "Bad Request", "status": 400, "detail": "A parameter is not acceptable.", "outcome": "refused",
+        "reason": "invalid_request", "retry": false, "request_id": "req_00000000000040008000000000000000",
+        "parameter": "amount"}))]
+    Bad(ProblemBody),
+    /// No such conversion of this tenant and shop.
+    #[response(status = 404, content_type = "application/problem+json", example = json!({"type": "about:blank",
+        "title": "Not Found", "status": 404, "detail": "There is no such thing here.", "outcome": "refused",
+        "reason": "not_found", "retry": false, "request_id": "req_00000000000040008000000000000000"}))]
+    Unknown(ProblemBody),
+    /// The status cannot move that way, or the amount would rise.
+    #[response(status = 409, content_type = "application/problem+json", example = json!({"type": "about:blank",
+        "title": "Conflict", "status": 409, "detail": "The change clashes with what is already there.",
+        "outcome": "refused", "reason": "conflict", "retry": false,
+        "request_id": "req_00000000000040008000000000000000"}))]
+    Conflict(ProblemBody),
+    /// The person's data was erased.
+    #[response(status = 410, content_type = "application/problem+json", example = json!({"type": "about:blank",
+        "title": "Gone", "status": 410, "detail": "Consent ended after the click and the data was erased.",
+        "outcome": "refused", "reason": "consent_withdrawn", "retry": false,
+        "request_id": "req_00000000000040008000000000000000"}))]
+    Gone(ProblemBody),
+}
+
 /// Correct a conversion
 ///
 /// A repeated postback never changes what was recorded; this does. It needs neither token nor consent signal. Once the
@@ -116,27 +147,7 @@ pub struct ConversionView {
         example = "shp_Q7mZ2kT9xWbL4nRc")
     ),
     request_body(content = CorrectionRequest, description = "What to change.", content_type = "application/json"),
-    responses(
-        (status = 200, description = "The conversion as it now stands.", body = ConversionView),
-        (status = 400, description = "A member is not acceptable; it is named.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Bad Request",
-                "status": 400, "detail": "A parameter is not acceptable.", "outcome": "refused",
-                "reason": "invalid_request", "retry": false, "request_id": "req_00000000000040008000000000000000",
-                "parameter": "amount"})),
-        (status = 404, description = "No such conversion of this tenant and shop.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Not Found",
-                "status": 404, "detail": "There is no such thing here.", "outcome": "refused", "reason": "not_found",
-                "retry": false, "request_id": "req_00000000000040008000000000000000"})),
-        (status = 409, description = "The status cannot move that way, or the amount would rise.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Conflict",
-                "status": 409, "detail": "The change clashes with what is already there.", "outcome": "refused",
-                "reason": "conflict", "retry": false, "request_id": "req_00000000000040008000000000000000"})),
-        (status = 410, description = "The person's data was erased.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Gone",
-                "status": 410, "detail": "Consent ended after the click and the data was erased.",
-                "outcome": "refused", "reason": "consent_withdrawn", "retry": false,
-                "request_id": "req_00000000000040008000000000000000"})),
-    ),
+    responses(CorrectionAnswers),
     security(("bearer" = []), ("signature" = [])))]
 pub async fn change_conversion(
     State(flow): State<ConversionFlow>,
@@ -169,27 +180,7 @@ pub async fn change_conversion(
         example = "shp_Q7mZ2kT9xWbL4nRc")),
     request_body(content = OrderCorrectionRequest, description = "Which order, and what to change.",
         content_type = "application/json"),
-    responses(
-        (status = 200, description = "The conversion as it now stands.", body = ConversionView),
-        (status = 400, description = "A member is not acceptable; it is named.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Bad Request",
-                "status": 400, "detail": "A parameter is not acceptable.", "outcome": "refused",
-                "reason": "invalid_request", "retry": false, "request_id": "req_00000000000040008000000000000000",
-                "parameter": "order_id"})),
-        (status = 404, description = "No such order of this shop.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Not Found",
-                "status": 404, "detail": "There is no such thing here.", "outcome": "refused", "reason": "not_found",
-                "retry": false, "request_id": "req_00000000000040008000000000000000"})),
-        (status = 409, description = "The status cannot move that way, or the amount would rise.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Conflict",
-                "status": 409, "detail": "The change clashes with what is already there.", "outcome": "refused",
-                "reason": "conflict", "retry": false, "request_id": "req_00000000000040008000000000000000"})),
-        (status = 410, description = "The person's data was erased.", body = ProblemBody,
-            content_type = "application/problem+json", example = json!({"type": "about:blank", "title": "Gone",
-                "status": 410, "detail": "Consent ended after the click and the data was erased.",
-                "outcome": "refused", "reason": "consent_withdrawn", "retry": false,
-                "request_id": "req_00000000000040008000000000000000"})),
-    ),
+    responses(CorrectionAnswers),
     security(("bearer" = []), ("signature" = [])))]
 pub async fn change_conversion_by_order(
     State(flow): State<ConversionFlow>,

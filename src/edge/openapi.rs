@@ -6,6 +6,7 @@ use utoipa::openapi::{Components, OpenApi as Document};
 use utoipa::{Modify, OpenApi};
 
 use super::auth::Entrances;
+use super::correction::ConversionView;
 use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::{click, consent, contract, correction, health, objects, postback, report};
@@ -21,7 +22,7 @@ use super::{click, consent, contract, correction, health, objects, postback, rep
         contact(name = "Einklang", url = "https://einklang.example/"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(ProblemBody, PostbackAnswer)),
+    components(schemas(ProblemBody, PostbackAnswer, ConversionView)),
     modifiers(&Schemes),
     tags(
         (name = "api-keys", description = "Keys that sign in; a key carries one role and one tenant."),
