@@ -9,7 +9,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: i64,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub issued_at_s: i64,
+    pub issued_at_ticks: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub click_id: Uuid,
     pub campaign: i64,
@@ -18,7 +18,9 @@ pub struct Model {
     pub link: i64,
     pub policy_version: i64,
     pub retention_epoch: i64,
+    pub clicked_at_ms: i64,
     pub consent_bits: i64,
+    pub signal_kinds: i64,
     pub restricted: bool,
     pub payload: Vec<u8>,
 }

@@ -9,7 +9,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: i64,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub issued_at_s: i64,
+    pub issued_at_ticks: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub click_id: Uuid,
     pub salt: Vec<u8>,

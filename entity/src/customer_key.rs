@@ -11,7 +11,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub customer_hash: Vec<u8>,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub issued_at_s: i64,
+    pub issued_at_ticks: i64,
     #[sea_orm(primary_key, auto_increment = false)]
     pub click_id: Uuid,
 }

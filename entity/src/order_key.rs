@@ -18,7 +18,7 @@ pub struct Model {
     pub order_hash: Vec<u8>,
     pub conversion_id: Uuid,
     pub content_hash: Vec<u8>,
-    pub issued_at_s: i64,
+    pub issued_at_ticks: i64,
     pub click_id: Uuid,
     pub expires_at_s: i64,
 }

@@ -1,7 +1,9 @@
 //! The ledger: clicks, salts, consent records, conversions, suppression, counters and the audit trail.
 //!
-//! Clicks and salts are keyed (tenant, second, click id), all of which the token carries, so inserts stay at the right
-//! edge. A unique key cannot span PostgreSQL's partitions, so the uniqueness of orders has a table of its own. Salts
+//! Clicks and salts are keyed (tenant, tick, click id), all of which the token carries, so inserts stay at the right
+//! edge; a tick is 1/256 of a second. A click's orders are found through its conversions, so orders need no index by
+//! click. The consent record of a click stands in the click's row, that of a postback in its conversion's; signals that
+//! the shop forwards without an order have a table of their own. A unique key cannot span PostgreSQL's partitions, so the uniqueness of orders has a table of its own. Salts
 //! stand in a schema of their own on PostgreSQL: what separates them from the data is the backup.
 
 use sea_orm_migration::prelude::*;
@@ -38,7 +40,7 @@ impl MigrationTrait for Migration {
 const UP: &str = "
 CREATE TABLE click (
     tenant BIGINT NOT NULL,
-    issued_at_s BIGINT NOT NULL,
+    issued_at_ticks BIGINT NOT NULL,
     click_id {uuid} NOT NULL,
     campaign BIGINT NOT NULL,
     publisher BIGINT NOT NULL,
@@ -46,21 +48,23 @@ CREATE TABLE click (
     link BIGINT NOT NULL,
     policy_version BIGINT NOT NULL,
     retention_epoch BIGINT NOT NULL,
+    clicked_at_ms BIGINT NOT NULL,
     consent_bits BIGINT NOT NULL,
+    signal_kinds BIGINT NOT NULL,
     restricted BOOLEAN NOT NULL,
     payload {bytes} NOT NULL,
-    PRIMARY KEY (tenant, issued_at_s, click_id)
-) {by:issued_at_s};
+    PRIMARY KEY (tenant, issued_at_ticks, click_id)
+) {by:issued_at_ticks};
 CREATE TABLE {vault}click_salt (
     tenant BIGINT NOT NULL,
-    issued_at_s BIGINT NOT NULL,
+    issued_at_ticks BIGINT NOT NULL,
     click_id {uuid} NOT NULL,
     salt {bytes} NOT NULL,
-    PRIMARY KEY (tenant, issued_at_s, click_id)
-) {by:issued_at_s};
+    PRIMARY KEY (tenant, issued_at_ticks, click_id)
+) {by:issued_at_ticks};
 CREATE TABLE consent_record (
     tenant BIGINT NOT NULL,
-    issued_at_s BIGINT NOT NULL,
+    issued_at_ticks BIGINT NOT NULL,
     click_id {uuid} NOT NULL,
     recorded_at_ms BIGINT NOT NULL,
     record_id {uuid} NOT NULL,
@@ -68,8 +72,8 @@ CREATE TABLE consent_record (
     consent_bits BIGINT NOT NULL,
     signal_kinds BIGINT NOT NULL,
     policy_version BIGINT NOT NULL,
-    PRIMARY KEY (tenant, issued_at_s, click_id, record_id)
-) {by:issued_at_s};
+    PRIMARY KEY (tenant, issued_at_ticks, click_id, record_id)
+) {by:issued_at_ticks};
 CREATE TABLE conversion (
     tenant BIGINT NOT NULL,
     recorded_at_s BIGINT NOT NULL,
@@ -87,13 +91,15 @@ CREATE TABLE conversion (
     test BOOLEAN NOT NULL,
     policy_version BIGINT NOT NULL,
     retention_epoch BIGINT NOT NULL,
-    issued_at_s BIGINT,
+    consent_bits BIGINT,
+    signal_kinds BIGINT,
+    issued_at_ticks BIGINT,
     click_id {uuid},
     order_hash {bytes},
     payload {bytes},
     PRIMARY KEY (tenant, recorded_at_s, conversion_id)
 ) {by:recorded_at_s};
-CREATE INDEX conversion_by_click ON conversion (tenant, issued_at_s, click_id);
+CREATE INDEX conversion_by_click ON conversion (tenant, issued_at_ticks, click_id);
 CREATE TABLE order_key (
     tenant BIGINT NOT NULL,
     shop BIGINT NOT NULL,
@@ -102,20 +108,19 @@ CREATE TABLE order_key (
     order_hash {bytes} NOT NULL,
     conversion_id {uuid} NOT NULL,
     content_hash {bytes} NOT NULL,
-    issued_at_s BIGINT NOT NULL,
+    issued_at_ticks BIGINT NOT NULL,
     click_id {uuid} NOT NULL,
     expires_at_s BIGINT NOT NULL,
     PRIMARY KEY (tenant, shop, goal, test, order_hash)
 ) {rowless};
-CREATE INDEX order_key_by_click ON order_key (tenant, issued_at_s, click_id);
 CREATE TABLE customer_key (
     tenant BIGINT NOT NULL,
     customer_hash {bytes} NOT NULL,
-    issued_at_s BIGINT NOT NULL,
+    issued_at_ticks BIGINT NOT NULL,
     click_id {uuid} NOT NULL,
-    PRIMARY KEY (tenant, customer_hash, issued_at_s, click_id)
+    PRIMARY KEY (tenant, customer_hash, issued_at_ticks, click_id)
 ) {rowless};
-CREATE INDEX customer_key_by_click ON customer_key (tenant, issued_at_s, click_id);
+CREATE INDEX customer_key_by_click ON customer_key (tenant, issued_at_ticks, click_id);
 CREATE TABLE suppression (
     tenant BIGINT NOT NULL,
     entry {bytes} NOT NULL,

@@ -54,6 +54,7 @@ pub struct App {
     pub gate: Arc<Gate>,
     store: Store,
     writer: JoinHandle<()>,
+    checkpoints: JoinHandle<()>,
 }
 
 /// Opens the database, brings it up to date, and obtains the root key.
@@ -91,7 +92,8 @@ pub async fn build(
     let (store, live) = open(config, clock, entropy).await?;
     let capacity = config.queue_capacity.get();
     let (ledger, run) = Ledger::open(Arc::clone(&live), capacity, i64::from(config.node));
-    let writer = start_writer(run)?;
+    let writer = start_thread("ledger", run)?;
+    let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let flows = Flows {
         access: AccessFlow::new(Arc::clone(&live)),
@@ -114,17 +116,22 @@ pub async fn build(
         gate,
         store,
         writer,
+        checkpoints,
     })
 }
 
-/// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit.
-fn start_writer(run: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
+/// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit. So
+/// have checkpoints, which neither should wait for.
+fn start_thread(
+    name: &str,
+    run: impl Future<Output = ()> + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Thread)?;
     std::thread::Builder::new()
-        .name("ledger".to_owned())
+        .name(name.to_owned())
         .spawn(move || runtime.block_on(run))
         .map_err(StartError::Thread)
 }
@@ -145,6 +152,7 @@ impl App {
             gate,
             store,
             writer,
+            checkpoints,
         } = self;
         drop((router, health, gate, live));
         let joined = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -152,5 +160,9 @@ impl App {
             tracing::error!("the writer ended badly");
         }
         store.close().await;
+        let joined = tokio::task::spawn_blocking(move || checkpoints.join()).await;
+        if !matches!(joined, Ok(Ok(()))) {
+            tracing::error!("the checkpoints ended badly");
+        }
     }
 }

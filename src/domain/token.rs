@@ -5,7 +5,7 @@
 //! ```text
 //! version 1 | key id 2 | nonce 12 | ciphertext 37 | tag 16
 //! plain 37:  click id 16 | campaign 4 | publisher 4 | shop 2 | issued at 4 (s) | consent bits 2
-//!            | policy version 2 | retention epoch 2 | flags 1
+//!            | policy version 2 | retention epoch 2 | issued at, ticks of 1/256 s beyond the second 1
 //! ```
 //!
 //! The associated data binds a constant, the version, the key id and the tenant, which is that of the authenticated
@@ -38,16 +38,14 @@ pub struct TokenClaims {
     pub publisher: u32,
     /// The shop's number.
     pub shop: u16,
-    /// When the click happened.
-    pub issued_at_s: u32,
+    /// When the click happened, in ticks since 1970; 40 bits of it are kept, which last until the year 2106.
+    pub issued_at_ticks: u64,
     /// The consent at the click: a snapshot for refusing early.
     pub consent_bits: u16,
     /// The policy version of the click's decision.
     pub policy_version: u16,
     /// The month whose epoch key the click's key hangs on.
     pub retention_epoch: u16,
-    /// Reserved; 0.
-    pub flags: u8,
 }
 
 /// The one error for every way in which a token can fail to open.
@@ -115,11 +113,12 @@ fn encode(claims: &TokenClaims) -> [u8; PLAIN_BYTES] {
     plain[16..20].copy_from_slice(&claims.campaign.to_be_bytes());
     plain[20..24].copy_from_slice(&claims.publisher.to_be_bytes());
     plain[24..26].copy_from_slice(&claims.shop.to_be_bytes());
-    plain[26..30].copy_from_slice(&claims.issued_at_s.to_be_bytes());
+    let [_, _, _, seconds @ .., ticks] = claims.issued_at_ticks.to_be_bytes();
+    plain[26..30].copy_from_slice(&seconds);
     plain[30..32].copy_from_slice(&claims.consent_bits.to_be_bytes());
     plain[32..34].copy_from_slice(&claims.policy_version.to_be_bytes());
     plain[34..36].copy_from_slice(&claims.retention_epoch.to_be_bytes());
-    plain[36] = claims.flags;
+    plain[36] = ticks;
     plain
 }
 
@@ -129,20 +128,19 @@ fn decode(plain: &[u8]) -> Option<TokenClaims> {
     let (campaign, rest) = rest.split_first_chunk::<4>()?;
     let (publisher, rest) = rest.split_first_chunk::<4>()?;
     let (shop, rest) = rest.split_first_chunk::<2>()?;
-    let (issued_at_s, rest) = rest.split_first_chunk::<4>()?;
+    let (seconds, rest) = rest.split_first_chunk::<4>()?;
     let (consent_bits, rest) = rest.split_first_chunk::<2>()?;
     let (policy_version, rest) = rest.split_first_chunk::<2>()?;
-    let (retention_epoch, flags) = rest.split_first_chunk::<2>()?;
+    let (retention_epoch, ticks) = rest.split_first_chunk::<2>()?;
     Some(TokenClaims {
         click: ClickId(*click),
         campaign: u32::from_be_bytes(*campaign),
         publisher: u32::from_be_bytes(*publisher),
         shop: u16::from_be_bytes(*shop),
-        issued_at_s: u32::from_be_bytes(*issued_at_s),
+        issued_at_ticks: u64::from(u32::from_be_bytes(*seconds)) << 8 | u64::from(*ticks.first()?),
         consent_bits: u16::from_be_bytes(*consent_bits),
         policy_version: u16::from_be_bytes(*policy_version),
         retention_epoch: u16::from_be_bytes(*retention_epoch),
-        flags: *flags.first()?,
     })
 }
 
@@ -157,11 +155,10 @@ mod tests {
             campaign: 1,
             publisher: u32::MAX,
             shop: 3,
-            issued_at_s: 1_795_000_000,
+            issued_at_ticks: 1_795_000_000 * 256 + 255,
             consent_bits: 0x15,
             policy_version: 2,
             retention_epoch: 682,
-            flags: 0,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::domain::agent::AgentClass;
 use crate::domain::campaign::{SUB_ID_CHARS, SUB_IDS};
 use crate::domain::consent::{Assessment, ConsentState, SignalKind, decide_click};
 use crate::domain::event::{LOG_EPOCH, commitment};
-use crate::domain::ids::{ClickId, ClickKey, time_ordered};
+use crate::domain::ids::{ClickId, ClickKey, ticks_of};
 use crate::domain::keyring::KeyRing;
 use crate::domain::keys::{Place, epoch_of};
 use crate::domain::landing::{LandingValues, Template, deep_link};
@@ -24,7 +24,7 @@ use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
 use crate::domain::signal::{Collector, Signals, TcfEvidence};
 use crate::domain::token::{self, TokenClaims};
-use crate::store::batch::rows::{ClickRow, ConsentRow};
+use crate::store::batch::rows::ClickRow;
 
 /// A click as it arrived. Borrowed from the request and gone with it.
 #[derive(Debug, Clone, Copy)]
@@ -168,7 +168,7 @@ impl ClickFlow {
         let secrets = keys.click(epoch, salt).ok()?;
         let key = ClickKey {
             tenant: tenant.number(),
-            issued_at_s: now_s,
+            issued_at_ticks: ticks_of(now_ms),
             click,
         };
         let place = Place {
@@ -187,22 +187,15 @@ impl ClickFlow {
             link: link.number,
             policy_version: i64::from(tenant.policy.version),
             retention_epoch: i64::from(epoch),
+            clicked_at_ms: now_ms,
             consent_bits: i64::from(consent_bits),
+            signal_kinds: i64::from(assessment.kinds()),
             payload: secrets.key.seal(
                 drawn.payload_nonce,
                 &place,
                 &details(request, tenant.policy.policy.tcf_vendor_id),
             ),
             salt: *salt,
-        };
-        let record = ConsentRow {
-            key,
-            record_id: time_ordered(now_ms, drawn.record),
-            recorded_at_ms: now_ms,
-            collector: 0,
-            consent_bits: i64::from(consent_bits),
-            signal_kinds: i64::from(assessment.kinds()),
-            policy_version: i64::from(tenant.policy.version),
         };
         // Bound to the salt like everything else about the person: the batch's own nonce names no one.
         let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, &click.0, &[]);
@@ -211,7 +204,6 @@ impl ClickFlow {
         Some((
             ClickCommand {
                 row,
-                record,
                 commitment,
                 assessment,
                 now_ms,
@@ -259,24 +251,21 @@ struct Drawn {
     salt: [u8; 16],
     token_nonce: [u8; 12],
     payload_nonce: [u8; 12],
-    record: [u8; 10],
     nonce: [u8; 16],
 }
 
 impl Drawn {
-    fn cut(random: &[u8; 82]) -> Option<Self> {
+    fn cut(random: &[u8; 72]) -> Option<Self> {
         let (click, rest) = random.split_first_chunk()?;
         let (salt, rest) = rest.split_first_chunk()?;
         let (token_nonce, rest) = rest.split_first_chunk()?;
         let (payload_nonce, rest) = rest.split_first_chunk()?;
-        let (record, rest) = rest.split_first_chunk()?;
         let (nonce, _) = rest.split_first_chunk()?;
         Some(Self {
             click: *click,
             salt: *salt,
             token_nonce: *token_nonce,
             payload_nonce: *payload_nonce,
-            record: *record,
             nonce: *nonce,
         })
     }
@@ -289,11 +278,10 @@ fn claims(link: &LinkRoute, key: ClickKey, consent_bits: u16, epoch: u16) -> Opt
         campaign: u32::try_from(link.campaign.number).ok()?,
         publisher: u32::try_from(link.publisher).ok()?,
         shop: u16::try_from(link.shop.number).ok()?,
-        issued_at_s: u32::try_from(key.issued_at_s).ok()?,
+        issued_at_ticks: u64::try_from(key.issued_at_ticks).ok()?,
         consent_bits,
         policy_version: link.tenant.policy.version,
         retention_epoch: epoch,
-        flags: 0,
     })
 }
 

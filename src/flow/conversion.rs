@@ -173,6 +173,16 @@ impl ConversionFlow {
         let goal = goal(tenant, shop, &token, form.goal.unwrap_or(DEFAULT_GOAL));
         let order = order(tenant, shop, &token, goal, form);
         let policy = &tenant.policy.policy;
+        // Hashed here and not by the ledger, which all others wait for.
+        let click_entry = match &token {
+            Token::Opened { click, .. } => Some(tenant.keys.suppressed_click(&click.click)),
+            Token::Missing | Token::Unreadable => None,
+        };
+        let order_entry = order.as_ref().map(|order| {
+            tenant
+                .keys
+                .suppressed_order(order.shop, order.goal, &order.order_hash)
+        });
         let random: [u8; 64] = self.live.random();
         Ok(PostbackCommand {
             tenant: tenant.number(),
@@ -203,7 +213,8 @@ impl ConversionFlow {
             dry_run: form.dry_run,
             request,
             conversion: time_ordered(now_ms, cut(&random, 0)),
-            record: time_ordered(now_ms, cut(&random, 10)),
+            click_entry,
+            order_entry,
             payload_nonce: cut(&random, 20),
             nonces: [cut(&random, 32), cut(&random, 48)],
         })
@@ -335,7 +346,7 @@ pub(super) fn open(tenant: &TenantRoute, shop: &ShopRoute, text: Option<&str>) -
     }
     let click = ClickKey {
         tenant: tenant.number(),
-        issued_at_s: i64::from(claims.issued_at_s),
+        issued_at_ticks: i64::try_from(claims.issued_at_ticks).unwrap_or(0),
         click: claims.click,
     };
     Token::Opened {

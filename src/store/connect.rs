@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
@@ -11,10 +10,12 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
+use super::checkpoint::{Checkpoints, note_pages};
 use super::tx::{Batch, Reader, Tx};
+use crate::domain::ids::TICKS_PER_SECOND;
 
 /// What can go wrong below. Texts name what was attempted, never a value of a row.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +85,8 @@ pub(super) enum Pools {
         /// Held by whoever writes: management and ledger take turns in the order they came. SQLite's own waiting knows no
         /// order and is left to other processes.
         turn: Arc<Mutex<()>>,
+        /// Moving the WAL into the file.
+        checkpoints: Checkpoints,
     },
     /// One pool for everything but the ledger.
     Postgres {
@@ -103,12 +106,10 @@ pub struct Store {
     pub(super) pools: Pools,
     write: DatabaseConnection,
     read: DatabaseConnection,
-    scrub_owed: Arc<AtomicBool>,
 }
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-const SCRUB_TIMEOUT: Duration = Duration::from_millis(50);
 /// The ledger's look-ups name at most 1,024 keys, each of which an index finds. Left to its guesses about arrays and about
 /// tables that grew since it last looked, PostgreSQL reads whole partitions to join them by hash, and plans that anew for
 /// every batch.
@@ -122,15 +123,12 @@ const LEDGER_PLANS: [(&str, &str); 5] = [
 /// Pages that postbacks find their clicks and orders in; SQLite's own 2 MiB are read anew from the file again and again.
 /// Not more, because SQLite goes through the cache's whole table after each commit that split a page.
 const LEDGER_CACHE_KIB: i64 = 8 * 1_024;
-/// Pages in the WAL until they are moved into the file: four times SQLite's, since the pages at the right edge are written
-/// with every batch and moved once.
-const CHECKPOINT_PAGES: i64 = 4_000;
 /// Prepared statements that the ledger's connection keeps: more than it has.
 const LEDGER_STATEMENTS: usize = 128;
 
-/// The ledger's own connection, used without a thread in between: a batch is a dozen statements, and handing each to
-/// another thread and back costs more than running it (measured in `docs/performance.md`).
-fn open_ledger(options: &SqliteConnectOptions) -> Result<rusqlite::Connection, StoreError> {
+/// A connection without a thread in between: a batch is a dozen statements, and handing each to another thread and back
+/// costs more than running it (measured in `docs/performance.md`).
+fn open_embedded(options: &SqliteConnectOptions) -> Result<rusqlite::Connection, StoreError> {
     use rusqlite::OpenFlags;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = rusqlite::Connection::open_with_flags(options.get_filename(), flags)?;
@@ -139,10 +137,15 @@ fn open_ledger(options: &SqliteConnectOptions) -> Result<rusqlite::Connection, S
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    connection.pragma_update(None, "cache_size", -LEDGER_CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    connection.set_prepared_statement_cache_capacity(LEDGER_STATEMENTS);
     Ok(connection)
+}
+
+/// The ledger's own connection.
+fn connection_for_batches(connection: &rusqlite::Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "cache_size", -LEDGER_CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(LEDGER_STATEMENTS);
+    note_pages(connection);
+    Ok(())
 }
 
 impl Store {
@@ -177,17 +180,20 @@ impl Store {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .connect_with(options.clone().pragma("query_only", "ON"))
             .await?;
-        let ledger = Arc::new(Mutex::new(open_ledger(&options)?));
+        let ledger = open_embedded(&options)?;
+        connection_for_batches(&ledger)?;
+        let turn = Arc::default();
+        let checkpoints = Checkpoints::new(open_embedded(&options)?, Arc::clone(&turn));
         Ok(Self {
             write: SqlxSqliteConnector::from_sqlx_sqlite_pool(write.clone()),
             read: SqlxSqliteConnector::from_sqlx_sqlite_pool(read.clone()),
             pools: Pools::Sqlite {
                 write,
                 read,
-                ledger,
-                turn: Arc::default(),
+                ledger: Arc::new(Mutex::new(ledger)),
+                turn,
+                checkpoints,
             },
-            scrub_owed: Arc::default(),
         })
     }
 
@@ -215,7 +221,6 @@ impl Store {
                 ledger: Arc::default(),
                 ledger_options: Box::new(ledger_options),
             },
-            scrub_owed: Arc::default(),
         })
     }
 
@@ -267,36 +272,45 @@ impl Store {
     /// After an erasure on SQLite: moves the WAL into the file and truncates it, so that no old page keeps what was
     /// erased (measured: 0 remnants; without it rows were found again). PostgreSQL's remnants are worthless without the
     /// salt and end with VACUUM and WAL recycling.
-    ///
-    /// A reader that is still in an old page keeps the checkpoint from ending; it is then owed, and a timer tries again.
     pub async fn scrub(&self) -> Result<(), StoreError> {
-        let Pools::Sqlite { write, .. } = &self.pools else {
-            return Ok(());
-        };
-        self.scrub_owed.store(true, Ordering::Relaxed);
-        let mut connection = write.acquire().await?;
-        // Nobody can write meanwhile, so a reader is waited for only shortly.
-        wait_for_others(&mut connection, SCRUB_TIMEOUT).await?;
-        let busy: Result<i64, sqlx::Error> = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&mut *connection)
-            .await;
-        wait_for_others(&mut connection, BUSY_TIMEOUT).await?;
-        self.scrub_owed.store(busy? != 0, Ordering::Relaxed);
-        Ok(())
+        match &self.pools {
+            Pools::Sqlite { checkpoints, .. } => checkpoints.scrub().await,
+            Pools::Postgres { .. } => Ok(()),
+        }
     }
 
     /// Tries a checkpoint again that a reader kept from ending.
     pub async fn scrub_if_owed(&self) -> Result<(), StoreError> {
-        if self.scrub_owed.load(Ordering::Relaxed) {
-            self.scrub().await?;
+        match &self.pools {
+            Pools::Sqlite { checkpoints, .. } => checkpoints.scrub_if_owed().await,
+            Pools::Postgres { .. } => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Moves SQLite's WAL into the file whenever that is due; ends when the store is closed. To be driven on a thread of
+    /// its own. On PostgreSQL there is nothing to do.
+    pub fn checkpoints(&self) -> impl Future<Output = ()> + Send + use<> {
+        let checkpoints = match &self.pools {
+            Pools::Sqlite { checkpoints, .. } => Some(checkpoints.clone()),
+            Pools::Postgres { .. } => None,
+        };
+        async move {
+            if let Some(checkpoints) = checkpoints {
+                checkpoints.run().await;
+            }
+        }
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite { write, read, .. } => {
+            Pools::Sqlite {
+                write,
+                read,
+                checkpoints,
+                ..
+            } => {
+                checkpoints.close();
                 read.close().await;
                 write.close().await;
             }
@@ -317,13 +331,14 @@ impl Store {
         };
         let this = i64::from(crate::domain::keys::epoch_of(now_s));
         for month in (this - 1)..=(this + 3) {
-            for (table, schema) in [
-                ("click", "public"),
-                ("click_salt", "vault"),
-                ("consent_record", "public"),
-                ("conversion", "public"),
+            let (from_s, to_s) = (month_start_s(month), month_start_s(month + 1));
+            for (table, schema, per_second) in [
+                ("click", "public", TICKS_PER_SECOND),
+                ("click_salt", "vault", TICKS_PER_SECOND),
+                ("consent_record", "public", TICKS_PER_SECOND),
+                ("conversion", "public", 1),
             ] {
-                let (from, to) = (month_start_s(month), month_start_s(month + 1));
+                let (from, to) = (from_s * per_second, to_s * per_second);
                 let sql = format!(
                     "CREATE TABLE IF NOT EXISTS {schema}.{table}_m{month} PARTITION OF {schema}.{table} \
                      FOR VALUES FROM ({from}) TO ({to})"
@@ -338,13 +353,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// How long statements on this connection wait for others' locks.
-async fn wait_for_others(connection: &mut SqliteConnection, longest: Duration) -> Result<(), StoreError> {
-    let sql = format!("PRAGMA busy_timeout = {}", longest.as_millis());
-    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await?;
-    Ok(())
 }
 
 /// The second in which a month since January 1970 begins.

@@ -58,10 +58,10 @@ impl Batch {
     /// One conversion, locked until this transaction ends.
     pub async fn conversion(&mut self, tenant: i64, id: Uuid) -> Result<Option<Recorded>, StoreError> {
         const SELECT: &str = ") SELECT v.shop, v.campaign, v.publisher, v.link, v.goal, v.status, v.amount_minor, \
-             v.currency, v.test, v.issued_at_s, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
+             v.currency, v.test, v.issued_at_ticks, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
              WHERE v.tenant = k.t AND v.recorded_at_s = k.r AND v.conversion_id = k.c";
         const LOCKED: &str = ") SELECT v.shop, v.campaign, v.publisher, v.link, v.goal, v.status, v.amount_minor, \
-             v.currency, v.test, v.issued_at_s, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
+             v.currency, v.test, v.issued_at_ticks, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
              WHERE v.tenant = k.t AND v.recorded_at_s = k.r AND v.conversion_id = k.c FOR UPDATE OF v";
         let after = if matches!(self, Batch::Postgres(_)) {
             LOCKED
@@ -91,11 +91,11 @@ impl Batch {
                 .9
                 .zip(row.10)
                 .zip(row.11)
-                .map(|((issued_at_s, click), order_hash)| {
+                .map(|((issued_at_ticks, click), order_hash)| {
                     (
                         ClickKey {
                             tenant,
-                            issued_at_s,
+                            issued_at_ticks,
                             click: ClickId(click.into_bytes()),
                         },
                         order_hash,

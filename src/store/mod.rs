@@ -8,6 +8,7 @@
 pub mod batch;
 mod campaigns;
 pub mod cells;
+mod checkpoint;
 pub mod connect;
 pub mod conversions;
 pub mod keys;

@@ -16,6 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use super::cells::Rows;
+use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
 use crate::audit::leaf;
 use crate::domain::event::{Entry, Trail};
@@ -105,6 +106,7 @@ pub enum Batch {
 pub struct SqliteBatch {
     pub(super) connection: OwnedMutexGuard<rusqlite::Connection>,
     ended: bool,
+    checkpoints: Checkpoints,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -130,9 +132,15 @@ pub(super) enum Expected {
 impl Batch {
     pub(super) async fn begin(pools: &Pools) -> Result<Self, StoreError> {
         match pools {
-            Pools::Sqlite { ledger, turn, .. } => {
+            Pools::Sqlite {
+                ledger,
+                turn,
+                checkpoints,
+                ..
+            } => {
                 let turn = Arc::clone(turn).lock_owned().await;
-                SqliteBatch::begin(Arc::clone(ledger).lock_owned().await, turn)
+                let connection = Arc::clone(ledger).lock_owned().await;
+                SqliteBatch::begin(connection, checkpoints.clone(), turn)
             }
             Pools::Postgres {
                 ledger,
@@ -177,7 +185,11 @@ impl Batch {
         self.write_waiting().await?;
         let unknown = |error| StoreError::CommitUnknown(Box::new(error));
         match self {
-            Batch::Sqlite(mut inner) => inner.run(COMMIT).map_err(unknown),
+            Batch::Sqlite(mut inner) => {
+                inner.run(COMMIT).map_err(unknown)?;
+                inner.checkpoints.after_commit(&inner.connection);
+                Ok(())
+            }
             Batch::Postgres(inner) => inner.run(COMMIT).await.map_err(unknown),
         }
     }
@@ -190,12 +202,14 @@ const ROLLBACK: &str = "ROLLBACK";
 impl SqliteBatch {
     fn begin(
         connection: OwnedMutexGuard<rusqlite::Connection>,
+        checkpoints: Checkpoints,
         turn: OwnedMutexGuard<()>,
     ) -> Result<Batch, StoreError> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         Ok(Batch::Sqlite(Self {
             connection,
             ended: false,
+            checkpoints,
             _turn: turn,
         }))
     }

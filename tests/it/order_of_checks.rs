@@ -121,7 +121,7 @@ async fn send(app: &TestApp, door: &Door, faults: &[Fault], order: &str) -> Answ
         first.is(200, "recorded", "accepted");
     }
     if has(Restricted) {
-        let click = format!("issued_at_s = {}", app.clock.now_s());
+        let click = format!("issued_at_ticks / 256 = {}", app.clock.now_s());
         app.database
             .execute(&format!("UPDATE click SET restricted = TRUE WHERE {click}"))
             .await;
@@ -287,7 +287,7 @@ both!(the_ways_to_a_withdrawal, async |app: &TestApp| {
 
 both!(a_purged_click_counts_as_expired, async |app: &TestApp| {
     let token = app.token("Winter").await;
-    let click = format!("issued_at_s = {}", app.clock.now_s());
+    let click = format!("issued_at_ticks / 256 = {}", app.clock.now_s());
     for table in ["click", "click_salt", "consent_record"] {
         app.database
             .execute(&format!("DELETE FROM {table} WHERE {click}"))
@@ -301,7 +301,7 @@ both!(
     a_click_without_its_salt_counts_as_erased,
     async |app: &TestApp| {
         let token = app.token("Winter").await;
-        let click = format!("issued_at_s = {}", app.clock.now_s());
+        let click = format!("issued_at_ticks / 256 = {}", app.clock.now_s());
         app.database
             .execute(&format!("DELETE FROM click_salt WHERE {click}"))
             .await;

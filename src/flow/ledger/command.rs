@@ -15,7 +15,7 @@ use crate::domain::keys::NONCE_BYTES;
 use crate::domain::money::Currency;
 use crate::domain::refusal::{Outcome, Reason, RefusalMode, Untracked};
 use crate::store::batch::facts::OrderRef;
-use crate::store::batch::rows::{ClickRow, ConsentRow};
+use crate::store::batch::rows::ClickRow;
 
 /// One thing to be recorded.
 pub enum Command {
@@ -79,8 +79,6 @@ pub struct Amended {
 pub struct ClickCommand {
     /// The click's row, payload sealed.
     pub row: ClickRow,
-    /// Its consent record.
-    pub record: ConsentRow,
     /// The commitment to the click.
     pub commitment: [u8; 32],
     /// The merged signals, should the policy have changed meanwhile.
@@ -166,8 +164,10 @@ pub struct PostbackCommand {
     pub request: RequestId,
     /// The id of the conversion, should it be recorded.
     pub conversion: Uuid,
-    /// The id of the consent record, should there be one.
-    pub record: Uuid,
+    /// The suppression entry of the click, where the token opened.
+    pub click_entry: Option<[u8; 32]>,
+    /// The suppression entry of the order, where there is one.
+    pub order_entry: Option<[u8; 32]>,
     /// For sealing the details.
     pub payload_nonce: [u8; NONCE_BYTES],
     /// For the audit events.

@@ -14,7 +14,7 @@ use crate::domain::refusal::{Outcome, Reason};
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
 use crate::store::batch::facts::{ClickFacts, OrderFacts};
-use crate::store::batch::rows::{ConsentRow, ConversionRow};
+use crate::store::batch::rows::ConversionRow;
 
 /// A click that is there, with all that a verdict about it needs.
 struct Matched {
@@ -86,9 +86,8 @@ impl Work {
             Token::Opened {
                 click: key, campaign, ..
             } => {
-                let entry = tenant.keys.suppressed_click(&key.click).to_vec();
                 let click = match matched {
-                    _ if self.suppressed.contains(&(postback.tenant, entry)) => ClickFact::Erased,
+                    _ if self.is_suppressed(postback, postback.click_entry) => ClickFact::Erased,
                     Some(matched) => ClickFact::Live {
                         granted: is_granted(matched.facts.consent_bits),
                         restricted: matched.facts.restricted,
@@ -103,19 +102,14 @@ impl Work {
                     .map_or(0, |campaign| campaign.window_seconds);
                 (
                     TokenFact::Opened {
-                        issued_at_s: key.issued_at_s,
+                        issued_at_s: key.issued_at_s(),
                     },
                     click,
                     window,
                 )
             }
         };
-        let order_suppressed = postback.order.as_ref().is_some_and(|order| {
-            let entry = tenant
-                .keys
-                .suppressed_order(order.shop, order.goal, &order.order_hash);
-            self.suppressed.contains(&(postback.tenant, entry.to_vec()))
-        });
+        let order_suppressed = self.is_suppressed(postback, postback.order_entry);
         let prior = match postback.order.as_ref().and_then(|order| self.orders.get(order)) {
             None => PriorFact::None,
             Some(prior) if prior.content_hash == postback.content_hash => PriorFact::Same,
@@ -136,6 +130,10 @@ impl Work {
         })
     }
 
+    fn is_suppressed(&self, postback: &PostbackCommand, entry: Option<[u8; 32]>) -> bool {
+        entry.is_some_and(|entry| self.suppressed.contains(&(postback.tenant, entry)))
+    }
+
     fn record(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
         let (Some(goal), Some(order)) = (postback.goal, postback.order.clone()) else {
             return;
@@ -148,6 +146,7 @@ impl Work {
             key_version: u32::try_from(matched.facts.retention_epoch).unwrap_or(0),
         };
         let version = i64::from(tenant.policy.version);
+        let (consent_bits, signal_kinds) = consent(postback, tenant);
         self.conversions.push(ConversionRow {
             tenant: postback.tenant,
             recorded_at_s: seconds_of(postback.conversion),
@@ -165,17 +164,18 @@ impl Work {
             test: postback.test,
             policy_version: version,
             retention_epoch: matched.facts.retention_epoch,
+            consent_bits,
+            signal_kinds,
             click: matched.key,
             order_hash: order.order_hash,
             content_hash: postback.content_hash,
-            expires_at_s: matched.key.issued_at_s + MAX_WINDOW_DAYS * 86_400 + TOKEN_MARGIN_SECONDS,
+            expires_at_s: matched.key.issued_at_s() + MAX_WINDOW_DAYS * 86_400 + TOKEN_MARGIN_SECONDS,
             payload: matched
                 .secrets
                 .key
                 .seal(postback.payload_nonce, &place, &postback.details),
             customer_hash: postback.customer_hash,
         });
-        self.note_consent(postback, tenant, matched);
         self.count_hour(postback, matched, goal, postback.status, postback.amount_minor);
         self.entries
             .push(verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted).into());
@@ -185,23 +185,6 @@ impl Work {
             click: matched.key,
         };
         self.orders.insert(order, facts);
-    }
-
-    /// The shop's own signal is a consent record of its own; an inherited consent has none.
-    fn note_consent(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
-        if postback.assessment.absent() {
-            return;
-        }
-        let state = postback.assessment.state(&tenant.policy.policy);
-        self.records.push(ConsentRow {
-            key: matched.key,
-            record_id: postback.record,
-            recorded_at_ms: postback.now_ms,
-            collector: 1,
-            consent_bits: i64::from(postback.assessment.bits(state)),
-            signal_kinds: i64::from(postback.assessment.kinds()),
-            policy_version: i64::from(tenant.policy.version),
-        });
     }
 
     fn count_duplicate(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
@@ -290,6 +273,16 @@ impl Work {
         self.erase(tenant, &[click], event).await?;
         Ok(())
     }
+}
+
+/// The shop's own signal, as the conversion's consent record; an inherited consent has none.
+fn consent(postback: &PostbackCommand, tenant: &TenantRoute) -> (i64, i64) {
+    let assessment = &postback.assessment;
+    if assessment.absent() {
+        return (0, 0);
+    }
+    let bits = assessment.bits(assessment.state(&tenant.policy.policy));
+    (i64::from(bits), i64::from(assessment.kinds()))
 }
 
 fn verdict_event(

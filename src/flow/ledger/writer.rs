@@ -40,7 +40,7 @@ pub(super) struct Work {
     pub(super) batch: Batch,
     pub(super) clicks: HashMap<ClickKey, ClickFacts>,
     pub(super) orders: HashMap<OrderRef, OrderFacts>,
-    pub(super) suppressed: HashSet<(i64, Vec<u8>)>,
+    pub(super) suppressed: HashSet<(i64, [u8; 32])>,
     pub(super) records: Vec<ConsentRow>,
     pub(super) conversions: Vec<ConversionRow>,
     pub(super) counters: Counters,
@@ -213,13 +213,10 @@ impl Work {
             erasing |= postback.assessment.state(&tenant.policy.policy) == ConsentState::Denied;
             if let Token::Opened { click, .. } = postback.token {
                 keys.push(click);
-                entries.push((postback.tenant, tenant.keys.suppressed_click(&click.click)));
             }
+            let named = [postback.click_entry, postback.order_entry].into_iter().flatten();
+            entries.extend(named.map(|entry| (postback.tenant, entry)));
             if let Some(order) = &postback.order {
-                let entry = tenant
-                    .keys
-                    .suppressed_order(order.shop, order.goal, &order.order_hash);
-                entries.push((postback.tenant, entry));
                 orders.push(order.clone());
             }
         }
@@ -299,11 +296,6 @@ impl Work {
             consent_bits: bits,
             ..row.clone()
         });
-        self.records.push(ConsentRow {
-            policy_version: version,
-            consent_bits: bits,
-            ..click.record.clone()
-        });
         Reply::Tracked
     }
 
@@ -358,7 +350,7 @@ impl Work {
             erased
                 .entries
                 .into_iter()
-                .map(|entry| (tenant.number(), entry.to_vec())),
+                .map(|entry| (tenant.number(), entry)),
         );
         self.erased = true;
         let had_effect = erased.clicks > 0;

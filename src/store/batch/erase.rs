@@ -35,16 +35,17 @@ impl Batch {
         let mut erased = Erased::default();
         let mut entries: Vec<([u8; 32], i64)> = Vec::new();
         for click in clicks {
-            let expires_at_s = click.issued_at_s + SUPPRESSION_SECONDS;
+            let expires_at_s = click.issued_at_s() + SUPPRESSION_SECONDS;
             entries.push((keys.suppressed_click(&click.click), expires_at_s));
-            for (shop, goal, test, order_hash) in self.orders_of(click).await? {
+            let orders = self.orders_of(click).await?;
+            self.remove_orders(click, &orders).await?;
+            for (shop, goal, test, order_hash) in orders {
                 // Tests have an order space of their own, and no real order may be shut out by one.
                 if !test {
                     entries.push((keys.suppressed_order(shop, goal, &order_hash), expires_at_s));
                 }
             }
         }
-        self.remove(clicks, "order_key").await?;
         self.remove(clicks, "customer_key").await?;
         self.remove(clicks, "consent_record").await?;
         self.remove(clicks, "click_salt").await?;
@@ -53,8 +54,8 @@ impl Batch {
             .write(&Rows {
                 before: "WITH k(t, i, c) AS (",
                 cells: key_cells(clicks),
-                after: ") UPDATE conversion SET issued_at_s = NULL, click_id = NULL, order_hash = NULL, payload = NULL \
-                        WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)",
+                after: ") UPDATE conversion SET issued_at_ticks = NULL, click_id = NULL, order_hash = NULL, payload = NULL, \
+                        consent_bits = NULL, signal_kinds = NULL WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)",
             })
             .await?;
         entries.sort_unstable();
@@ -77,27 +78,43 @@ impl Batch {
         let rows = Rows {
             before: "WITH k(t, i, c) AS (",
             cells: key_cells(std::slice::from_ref(click)),
-            after: ") SELECT o.shop, o.goal, o.test, o.order_hash FROM k CROSS JOIN order_key o \
-                    WHERE o.tenant = k.t AND o.issued_at_s = k.i AND o.click_id = k.c",
+            after: ") SELECT v.shop, v.goal, v.test, v.order_hash FROM k CROSS JOIN conversion v \
+                    WHERE v.tenant = k.t AND v.issued_at_ticks = k.i AND v.click_id = k.c",
         };
         self.look_up(&rows).await
     }
 
+    /// Frees the orders of a click. An order that was forgotten since and taken by another click stays that click's.
+    async fn remove_orders(&mut self, click: &ClickKey, orders: &[OrderTuple]) -> Result<(), StoreError> {
+        let mut cells = key_cells(&vec![*click; orders.len()]);
+        cells.extend([
+            Cells::Int(orders.iter().map(|(shop, ..)| *shop).collect()),
+            Cells::Int(orders.iter().map(|(_, goal, ..)| *goal).collect()),
+            Cells::Flag(orders.iter().map(|(_, _, test, _)| *test).collect()),
+            Cells::Bytes(orders.iter().map(|(.., order_hash)| order_hash.clone()).collect()),
+        ]);
+        self.write(&Rows {
+            before: "WITH k(t, i, c, s, g, e, h) AS (",
+            cells,
+            after: ") DELETE FROM order_key WHERE (tenant, shop, goal, test, order_hash, issued_at_ticks, click_id) \
+                    IN (SELECT t, s, g, e, h, i, c FROM k)",
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn remove(&mut self, clicks: &[ClickKey], table: &'static str) -> Result<u64, StoreError> {
         let after = match table {
-            "order_key" => {
-                ") DELETE FROM order_key WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
-            }
             "customer_key" => {
-                ") DELETE FROM customer_key WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
+                ") DELETE FROM customer_key WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
             }
             "consent_record" => {
-                ") DELETE FROM consent_record WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
+                ") DELETE FROM consent_record WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
             }
             "click_salt" => {
-                ") DELETE FROM click_salt WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)"
+                ") DELETE FROM click_salt WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
             }
-            _ => ") DELETE FROM click WHERE (tenant, issued_at_s, click_id) IN (SELECT t, i, c FROM k)",
+            _ => ") DELETE FROM click WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)",
         };
         self.write(&Rows {
             before: "WITH k(t, i, c) AS (",
@@ -119,13 +136,13 @@ impl Batch {
                 Cells::Int(vec![tenant]),
                 Cells::Bytes(vec![customer_hash.to_vec()]),
             ],
-            after: ") SELECT c.issued_at_s, c.click_id FROM k CROSS JOIN customer_key c \
-                    WHERE c.tenant = k.t AND c.customer_hash = k.h ORDER BY c.issued_at_s, c.click_id",
+            after: ") SELECT c.issued_at_ticks, c.click_id FROM k CROSS JOIN customer_key c \
+                    WHERE c.tenant = k.t AND c.customer_hash = k.h ORDER BY c.issued_at_ticks, c.click_id",
         };
         let found: Vec<(i64, Uuid)> = self.look_up(&rows).await?;
-        let key = |(issued_at_s, click): (i64, Uuid)| ClickKey {
+        let key = |(issued_at_ticks, click): (i64, Uuid)| ClickKey {
             tenant,
-            issued_at_s,
+            issued_at_ticks,
             click: ClickId(click.into_bytes()),
         };
         Ok(found.into_iter().map(key).collect())

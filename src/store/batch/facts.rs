@@ -66,22 +66,22 @@ impl Batch {
         keys.dedup();
         let after = match self {
             Batch::Sqlite(_) => {
-                ") SELECT c.tenant, c.issued_at_s, c.click_id, c.link, c.consent_bits, c.restricted, \
-                 c.retention_epoch, s.salt FROM k CROSS JOIN click c ON c.tenant = k.t AND c.issued_at_s = k.i \
+                ") SELECT c.tenant, c.issued_at_ticks, c.click_id, c.link, c.consent_bits, c.restricted, \
+                 c.retention_epoch, s.salt FROM k CROSS JOIN click c ON c.tenant = k.t AND c.issued_at_ticks = k.i \
                  AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = c.tenant \
-                 AND s.issued_at_s = c.issued_at_s AND s.click_id = c.click_id"
+                 AND s.issued_at_ticks = c.issued_at_ticks AND s.click_id = c.click_id"
             }
             Batch::Postgres(_) if erasing => {
-                ") SELECT c.tenant, c.issued_at_s, c.click_id, c.link, c.consent_bits, c.restricted, \
-                 c.retention_epoch, s.salt FROM k JOIN click c ON c.tenant = k.t AND c.issued_at_s = k.i \
-                 AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = k.t AND s.issued_at_s = k.i \
-                 AND s.click_id = k.c ORDER BY c.tenant, c.issued_at_s, c.click_id FOR UPDATE OF c"
+                ") SELECT c.tenant, c.issued_at_ticks, c.click_id, c.link, c.consent_bits, c.restricted, \
+                 c.retention_epoch, s.salt FROM k JOIN click c ON c.tenant = k.t AND c.issued_at_ticks = k.i \
+                 AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = k.t AND s.issued_at_ticks = k.i \
+                 AND s.click_id = k.c ORDER BY c.tenant, c.issued_at_ticks, c.click_id FOR UPDATE OF c"
             }
             Batch::Postgres(_) => {
-                ") SELECT c.tenant, c.issued_at_s, c.click_id, c.link, c.consent_bits, c.restricted, \
-                 c.retention_epoch, s.salt FROM k JOIN click c ON c.tenant = k.t AND c.issued_at_s = k.i \
-                 AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = k.t AND s.issued_at_s = k.i \
-                 AND s.click_id = k.c ORDER BY c.tenant, c.issued_at_s, c.click_id FOR SHARE OF c"
+                ") SELECT c.tenant, c.issued_at_ticks, c.click_id, c.link, c.consent_bits, c.restricted, \
+                 c.retention_epoch, s.salt FROM k JOIN click c ON c.tenant = k.t AND c.issued_at_ticks = k.i \
+                 AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = k.t AND s.issued_at_ticks = k.i \
+                 AND s.click_id = k.c ORDER BY c.tenant, c.issued_at_ticks, c.click_id FOR SHARE OF c"
             }
         };
         let rows = Rows {
@@ -93,10 +93,10 @@ impl Batch {
         Ok(found
             .into_iter()
             .map(
-                |(tenant, issued_at_s, click, link, consent_bits, restricted, retention_epoch, salt)| {
+                |(tenant, issued_at_ticks, click, link, consent_bits, restricted, retention_epoch, salt)| {
                     let key = ClickKey {
                         tenant,
-                        issued_at_s,
+                        issued_at_ticks,
                         click: ClickId(click.into_bytes()),
                     };
                     let salt = salt.as_deref().and_then(sixteen);
@@ -132,19 +132,19 @@ impl Batch {
                 Cells::Hash(orders.iter().map(|order| order.order_hash).collect()),
             ],
             after: ") SELECT o.tenant, o.shop, o.goal, o.test, o.order_hash, o.conversion_id, o.content_hash, \
-                    o.issued_at_s, o.click_id FROM k CROSS JOIN order_key o WHERE o.tenant = k.t AND o.shop = k.s \
+                    o.issued_at_ticks, o.click_id FROM k CROSS JOIN order_key o WHERE o.tenant = k.t AND o.shop = k.s \
                     AND o.goal = k.g AND o.test = k.e AND o.order_hash = k.h",
         };
         let found: Vec<OrderTuple> = self.look_up(&rows).await?;
         let mut facts = HashMap::with_capacity(found.len());
-        for (tenant, shop, goal, test, hash, conversion_id, content_hash, issued_at_s, click) in found {
+        for (tenant, shop, goal, test, hash, conversion_id, content_hash, issued_at_ticks, click) in found {
             let order_hash = sixteen(&hash).ok_or(StoreError::Inconsistent {
                 table: "order_key",
                 column: "order_hash",
             })?;
             let click = ClickKey {
                 tenant,
-                issued_at_s,
+                issued_at_ticks,
                 click: ClickId(click.into_bytes()),
             };
             facts.insert(
@@ -169,7 +169,7 @@ impl Batch {
     pub async fn suppressed(
         &mut self,
         entries: &mut Vec<(i64, [u8; 32])>,
-    ) -> Result<HashSet<(i64, Vec<u8>)>, StoreError> {
+    ) -> Result<HashSet<(i64, [u8; 32])>, StoreError> {
         entries.sort_unstable();
         entries.dedup();
         let rows = Rows {
@@ -180,6 +180,16 @@ impl Batch {
             ],
             after: ") SELECT s.tenant, s.entry FROM k CROSS JOIN suppression s WHERE s.tenant = k.t AND s.entry = k.e",
         };
-        Ok(self.look_up::<(i64, Vec<u8>)>(&rows).await?.into_iter().collect())
+        let found: Vec<(i64, Vec<u8>)> = self.look_up(&rows).await?;
+        let whole = |(tenant, entry): (i64, Vec<u8>)| Some((tenant, <[u8; 32]>::try_from(entry).ok()?));
+        found
+            .into_iter()
+            .map(|row| {
+                whole(row).ok_or(StoreError::Inconsistent {
+                    table: "suppression",
+                    column: "entry",
+                })
+            })
+            .collect()
     }
 }

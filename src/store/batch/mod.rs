@@ -17,7 +17,7 @@ use crate::domain::ids::ClickKey;
 fn key_cells(keys: &[ClickKey]) -> Vec<Cells> {
     vec![
         Cells::Int(keys.iter().map(|key| key.tenant).collect()),
-        Cells::Int(keys.iter().map(|key| key.issued_at_s).collect()),
+        Cells::Int(keys.iter().map(|key| key.issued_at_ticks).collect()),
         Cells::Id(keys.iter().map(|key| Uuid::from_bytes(key.click.0)).collect()),
     ]
 }

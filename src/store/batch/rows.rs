@@ -27,15 +27,20 @@ pub struct ClickRow {
     pub policy_version: i64,
     /// The month of its epoch key.
     pub retention_epoch: i64,
-    /// The consent at the click.
+    /// When the click happened; with the next two and the policy version, its consent record.
+    pub clicked_at_ms: i64,
+    /// State and answers.
     pub consent_bits: i64,
+    /// Which kinds of signal arrived.
+    pub signal_kinds: i64,
     /// The encrypted details.
     pub payload: Vec<u8>,
     /// The salt.
     pub salt: [u8; 16],
 }
 
-/// A consent record's row to be written.
+/// The consent record of a signal that came without an order, to be written. Those of clicks and conversions stand in
+/// their rows.
 #[derive(Debug, Clone)]
 pub struct ConsentRow {
     /// The click it is about.
@@ -89,6 +94,10 @@ pub struct ConversionRow {
     pub policy_version: i64,
     /// The month whose epoch key the details hang on.
     pub retention_epoch: i64,
+    /// State and answers of the shop's signal; 0 where the consent was inherited.
+    pub consent_bits: i64,
+    /// Which kinds of signal arrived with it.
+    pub signal_kinds: i64,
     /// The click.
     pub click: ClickKey,
     /// The keyed hash of the order.
@@ -120,13 +129,15 @@ impl Batch {
             int(|click| click.link),
             int(|click| click.policy_version),
             int(|click| click.retention_epoch),
+            int(|click| click.clicked_at_ms),
             int(|click| click.consent_bits),
+            int(|click| click.signal_kinds),
             Cells::Flag(vec![false; clicks.len()]),
             Cells::Bytes(payloads),
         ]);
         let rows = Rows {
-            before: "INSERT INTO click (tenant, issued_at_s, click_id, campaign, publisher, shop, link, \
-                     policy_version, retention_epoch, consent_bits, restricted, payload)",
+            before: "INSERT INTO click (tenant, issued_at_ticks, click_id, campaign, publisher, shop, link, \
+                     policy_version, retention_epoch, clicked_at_ms, consent_bits, signal_kinds, restricted, payload)",
             cells,
             after: "",
         };
@@ -134,7 +145,7 @@ impl Batch {
         let mut cells = key_cells(&keys);
         cells.push(Cells::Hash(clicks.iter().map(|click| click.salt).collect()));
         let rows = Rows {
-            before: "INSERT INTO click_salt (tenant, issued_at_s, click_id, salt)",
+            before: "INSERT INTO click_salt (tenant, issued_at_ticks, click_id, salt)",
             cells,
             after: "",
         };
@@ -155,7 +166,7 @@ impl Batch {
             int(|record| record.policy_version),
         ]);
         let rows = Rows {
-            before: "INSERT INTO consent_record (tenant, issued_at_s, click_id, recorded_at_ms, record_id, \
+            before: "INSERT INTO consent_record (tenant, issued_at_ticks, click_id, recorded_at_ms, record_id, \
                      collector, consent_bits, signal_kinds, policy_version)",
             cells,
             after: "",
@@ -177,7 +188,7 @@ impl Batch {
             |value: fn(&ConversionRow) -> i64| Cells::Int(ordered.iter().map(|row| value(row)).collect());
         let rows = Rows {
             before: "INSERT INTO order_key (tenant, shop, goal, test, order_hash, conversion_id, content_hash, \
-                     issued_at_s, click_id, expires_at_s)",
+                     issued_at_ticks, click_id, expires_at_s)",
             cells: vec![
                 int(|row| row.tenant),
                 int(|row| row.shop),
@@ -186,7 +197,7 @@ impl Batch {
                 Cells::Hash(ordered.iter().map(|row| row.order_hash).collect()),
                 Cells::Id(ordered.iter().map(|row| row.conversion_id).collect()),
                 Cells::Hash(ordered.iter().map(|row| row.content_hash).collect()),
-                int(|row| row.click.issued_at_s),
+                int(|row| row.click.issued_at_ticks),
                 Cells::Id(
                     ordered
                         .iter()
@@ -210,7 +221,7 @@ impl Batch {
         let rows = Rows {
             before: "INSERT INTO conversion (tenant, recorded_at_s, conversion_id, shop, campaign, publisher, link, \
                      goal, status, amount_minor, currency, occurred_at_ms, updated_at_ms, test, policy_version, \
-                     retention_epoch, issued_at_s, click_id, order_hash, payload)",
+                     retention_epoch, consent_bits, signal_kinds, issued_at_ticks, click_id, order_hash, payload)",
             cells: vec![
                 int(|row| row.tenant),
                 int(|row| row.recorded_at_s),
@@ -228,7 +239,9 @@ impl Batch {
                 Cells::Flag(conversions.iter().map(|row| row.test).collect()),
                 int(|row| row.policy_version),
                 int(|row| row.retention_epoch),
-                int(|row| row.click.issued_at_s),
+                int(|row| row.consent_bits),
+                int(|row| row.signal_kinds),
+                int(|row| row.click.issued_at_ticks),
                 Cells::Id(
                     conversions
                         .iter()
@@ -252,7 +265,7 @@ impl Batch {
         let mut cells = key_cells(&keys);
         cells.push(Cells::Hash(named.iter().map(|(_, hash)| *hash).collect()));
         let rows = Rows {
-            before: "INSERT INTO customer_key (tenant, issued_at_s, click_id, customer_hash)",
+            before: "INSERT INTO customer_key (tenant, issued_at_ticks, click_id, customer_hash)",
             cells,
             after: "ON CONFLICT DO NOTHING",
         };
