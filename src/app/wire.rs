@@ -53,7 +53,7 @@ pub struct App {
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     store: Store,
-    writer: JoinHandle<()>,
+    writers: Vec<JoinHandle<()>>,
     checkpoints: JoinHandle<()>,
 }
 
@@ -91,8 +91,11 @@ pub async fn build(
 ) -> Result<App, StartError> {
     let (store, live) = open(config, clock, entropy).await?;
     let capacity = config.queue_capacity.get();
-    let (ledger, run) = Ledger::open(Arc::clone(&live), capacity, i64::from(config.node));
-    let writer = start_thread("ledger", run)?;
+    let (ledger, runs) = Ledger::open(&live, capacity, config.node);
+    let writers = runs
+        .into_iter()
+        .map(|run| start_thread("ledger", run))
+        .collect::<Result<_, _>>()?;
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let flows = Flows {
@@ -115,7 +118,7 @@ pub async fn build(
         health,
         gate,
         store,
-        writer,
+        writers,
         checkpoints,
     })
 }
@@ -151,18 +154,22 @@ impl App {
             health,
             gate,
             store,
-            writer,
+            writers,
             checkpoints,
         } = self;
         drop((router, health, gate, live));
-        let joined = tokio::task::spawn_blocking(move || writer.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the writer ended badly");
+        for writer in writers {
+            join(writer).await;
         }
         store.close().await;
-        let joined = tokio::task::spawn_blocking(move || checkpoints.join()).await;
-        if !matches!(joined, Ok(Ok(()))) {
-            tracing::error!("the checkpoints ended badly");
-        }
+        join(checkpoints).await;
+    }
+}
+
+async fn join(thread: JoinHandle<()>) {
+    let name = thread.thread().name().unwrap_or_default().to_owned();
+    let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+    if !matches!(joined, Ok(Ok(()))) {
+        tracing::error!(thread = name, "a thread ended badly");
     }
 }

@@ -168,7 +168,10 @@ mod tests {
                 click: ClickId([0; 16]),
             };
             assert_eq!(key.issued_at_s(), at_ms.div_euclid(1_000));
-            assert!(ticks_of(at_ms + 4) > ticks_of(at_ms), "a tick is not longer than 4 ms");
+            assert!(
+                ticks_of(at_ms + 4) > ticks_of(at_ms),
+                "a tick is not longer than 4 ms"
+            );
         }
     }
 

@@ -77,8 +77,8 @@ impl Rows {
         self.cells.first().map_or(0, Cells::len)
     }
 
-    /// The statement for PostgreSQL, its parameters numbered from after `before`.
-    fn postgres_text(&self, before: usize, text: &mut String) {
+    /// The statement for PostgreSQL, its parameters numbered from after `before`; `guard` says when it does anything.
+    fn postgres_text(&self, before: usize, guard: &str, text: &mut String) {
         text.push_str(self.before);
         text.push_str(" SELECT * FROM UNNEST(");
         for (place, cells) in self.cells.iter().enumerate() {
@@ -87,6 +87,7 @@ impl Rows {
             let _ = write!(text, "{comma}${}::{}", before + place + 1, cells.array_type());
         }
         text.push_str(") ");
+        text.push_str(guard);
         text.push_str(self.after);
     }
 
@@ -159,7 +160,8 @@ impl Batch {
             Batch::Sqlite(inner) => inner.write(rows),
             Batch::Postgres(inner) => {
                 let mut text = String::new();
-                rows.postgres_text(0, &mut text);
+                inner.ensure_begun().await?;
+                rows.postgres_text(0, "", &mut text);
                 let query = bind_arrays!(sqlx::query(AssertSqlSafe(text)), &rows.cells);
                 Ok(query.execute(&mut inner.connection).await?.rows_affected())
             }
@@ -203,7 +205,8 @@ impl Batch {
             Batch::Sqlite(inner) => inner.look_up(rows),
             Batch::Postgres(inner) => {
                 let mut text = String::new();
-                rows.postgres_text(0, &mut text);
+                inner.ensure_begun().await?;
+                rows.postgres_text(0, "", &mut text);
                 let query: QueryAs<'_, Postgres, O, PgArguments> = sqlx::query_as(AssertSqlSafe(text));
                 Ok(bind_arrays!(query, &rows.cells)
                     .fetch_all(&mut inner.connection)
@@ -244,28 +247,78 @@ impl SqliteBatch {
 impl PostgresBatch {
     /// All of them as one statement, which answers with the number of rows that each wrote.
     async fn write_waiting(&mut self) -> Result<(), StoreError> {
+        self.ensure_begun().await?;
         let waiting = std::mem::take(&mut self.waiting);
-        let (mut text, mut counts, mut before) = (String::from("WITH "), String::from(" SELECT "), 0);
-        for (place, (rows, _)) in waiting.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
-            let _ = write!(text, "{comma}w{place} AS (");
-            rows.postgres_text(before, &mut text);
-            text.push_str(" RETURNING 1)");
-            let _ = write!(counts, "{comma}(SELECT count(*) FROM w{place})");
-            before += rows.cells.len();
-        }
-        text.push_str(&counts);
+        let text = together(&waiting, None);
         let mut query = sqlx::query(AssertSqlSafe(text));
         for (rows, _) in &waiting {
             query = bind_arrays!(query, &rows.cells);
         }
         let written = query.fetch_one(&mut self.connection).await?;
-        for (place, (rows, expected)) in waiting.iter().enumerate() {
-            let count: i64 = written.try_get(place)?;
-            met(*expected, rows.count(), u64::try_from(count).unwrap_or(0))?;
+        all_met(&waiting, &written, 0)
+    }
+
+    /// The whole transaction as one statement, committed by itself: it writes if the routing data is still of this
+    /// version, and is `Raced` if not.
+    pub(super) async fn write_at_once(mut self, version: i64) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            self.keep();
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let text = together(&waiting, Some(STILL));
+        let mut query = sqlx::query(AssertSqlSafe(text)).bind(version);
+        for (rows, _) in &waiting {
+            query = bind_arrays!(query, &rows.cells);
+        }
+        let written = match query.fetch_one(&mut self.connection).await {
+            Ok(written) => written,
+            // The database refused, so nothing is written. Whatever else went wrong may have happened after the commit.
+            Err(error @ sqlx::Error::Database(_)) => return Err(error.into()),
+            Err(error) => return Err(StoreError::CommitUnknown(Box::new(error.into()))),
+        };
+        self.keep();
+        if written.try_get::<i64, _>(0)? == 0 {
+            return Err(StoreError::Raced);
         }
         Ok(())
     }
+}
+
+/// Finds a row while the routing data is of the version in the first parameter.
+const STILL: &str = "SELECT 1 FROM routing WHERE id = 1 AND version = $1";
+
+/// Insertions as one statement, which answers with the number of rows that each wrote. With a condition, that it found a
+/// row is the first number, and without one nothing is written.
+fn together(waiting: &[(Rows, Expected)], condition: Option<&str>) -> String {
+    let (mut text, mut counts) = (String::from("WITH "), String::from(" SELECT "));
+    let mut before = 0;
+    let mut guard = "";
+    if let Some(condition) = condition {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "still AS ({condition}), ");
+        counts.push_str("(SELECT count(*) FROM still), ");
+        before = 1;
+        guard = "WHERE EXISTS (SELECT 1 FROM still) ";
+    }
+    for (place, (rows, _)) in waiting.iter().enumerate() {
+        let comma = if place > 0 { ", " } else { "" };
+        let _ = write!(text, "{comma}w{place} AS (");
+        rows.postgres_text(before, guard, &mut text);
+        text.push_str(" RETURNING 1)");
+        let _ = write!(counts, "{comma}(SELECT count(*) FROM w{place})");
+        before += rows.cells.len();
+    }
+    text.push_str(&counts);
+    text
+}
+
+fn all_met(waiting: &[(Rows, Expected)], written: &PgRow, from: usize) -> Result<(), StoreError> {
+    for (place, (rows, expected)) in waiting.iter().enumerate() {
+        let count: i64 = written.try_get(from + place)?;
+        met(*expected, rows.count(), u64::try_from(count).unwrap_or(0))?;
+    }
+    Ok(())
 }
 
 fn met(expected: Expected, rows: usize, written: u64) -> Result<(), StoreError> {
@@ -291,7 +344,7 @@ mod tests {
     #[test]
     fn one_text_serves_every_number_of_rows() {
         let mut text = String::new();
-        rows().postgres_text(3, &mut text);
+        rows().postgres_text(3, "", &mut text);
         let expected =
             "INSERT INTO t (a, b) SELECT * FROM UNNEST($4::bigint[], $5::text[]) ON CONFLICT DO NOTHING";
         assert_eq!(text, expected);

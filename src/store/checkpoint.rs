@@ -113,7 +113,10 @@ impl Checkpoints {
     }
 
     fn checkpoint(&self, mode: &'static str) -> Result<Moved, StoreError> {
-        checkpoint(&self.connection.lock().unwrap_or_else(PoisonError::into_inner), mode)
+        checkpoint(
+            &self.connection.lock().unwrap_or_else(PoisonError::into_inner),
+            mode,
+        )
     }
 
     /// Ends [`Checkpoints::run`].

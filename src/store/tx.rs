@@ -117,7 +117,16 @@ pub struct PostgresBatch {
     slot: OwnedMutexGuard<Option<PgConnection>>,
     /// Written together with the next statement: each costs a trip to the database and back.
     pub(super) waiting: Vec<(Rows, Expected)>,
-    routing_version: i64,
+    pub(super) state: State,
+}
+
+/// How far a batch's transaction is, with the routing version it goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Not begun: it may still become a single statement.
+    ReliesOn(i64),
+    /// Begun; it sees this version.
+    Sees(i64),
 }
 
 /// How many of the rows a statement has to write.
@@ -130,7 +139,11 @@ pub(super) enum Expected {
 }
 
 impl Batch {
-    pub(super) async fn begin(pools: &Pools) -> Result<Self, StoreError> {
+    pub(super) async fn begin(
+        pools: &Pools,
+        lane: usize,
+        relied_on: Option<i64>,
+    ) -> Result<Self, StoreError> {
         match pools {
             Pools::Sqlite {
                 ledger,
@@ -146,7 +159,11 @@ impl Batch {
                 ledger,
                 ledger_options,
                 ..
-            } => PostgresBatch::begin(ledger_options, Arc::clone(ledger).lock_owned().await).await,
+            } => {
+                let slot = ledger.get(lane).ok_or(StoreError::NoLane)?;
+                let slot = Arc::clone(slot).lock_owned().await;
+                PostgresBatch::begin(ledger_options, slot, relied_on).await
+            }
         }
     }
 
@@ -157,7 +174,9 @@ impl Batch {
                 let mut select = inner.connection.prepare_cached(ROUTING_VERSION)?;
                 Ok(select.query_row([], |row| row.get(0))?)
             }
-            Batch::Postgres(inner) => Ok(inner.routing_version),
+            Batch::Postgres(inner) => match inner.state {
+                State::ReliesOn(version) | State::Sees(version) => Ok(version),
+            },
         }
     }
 
@@ -177,20 +196,38 @@ impl Batch {
     pub async fn leave_unchanged(self) -> Result<(), StoreError> {
         match self {
             Batch::Sqlite(mut inner) => inner.run(ROLLBACK),
-            Batch::Postgres(inner) => inner.run(ROLLBACK).await,
+            Batch::Postgres(inner) => inner.leave().await,
         }
     }
 
     async fn end(mut self) -> Result<(), StoreError> {
-        self.write_waiting().await?;
         let unknown = |error| StoreError::CommitUnknown(Box::new(error));
+        if let Batch::Postgres(inner) = &mut self
+            && inner
+                .waiting
+                .iter()
+                .any(|(_, expected)| *expected == Expected::All)
+        {
+            // Whether all were written is known only afterwards, so this needs a transaction that can be rolled back.
+            inner.ensure_begun().await?;
+        }
+        if let Batch::Postgres(PostgresBatch {
+            state: State::Sees(_),
+            ..
+        }) = &self
+        {
+            self.write_waiting().await?;
+        }
         match self {
             Batch::Sqlite(mut inner) => {
                 inner.run(COMMIT).map_err(unknown)?;
                 inner.checkpoints.after_commit(&inner.connection);
                 Ok(())
             }
-            Batch::Postgres(inner) => inner.run(COMMIT).await.map_err(unknown),
+            Batch::Postgres(inner) => match inner.state {
+                State::ReliesOn(version) => inner.write_at_once(version).await,
+                State::Sees(_) => inner.run(COMMIT).await.map_err(unknown),
+            },
         }
     }
 }
@@ -231,39 +268,73 @@ impl Drop for SqliteBatch {
 }
 
 impl PostgresBatch {
-    /// Begins and reads the routing version in one trip to the database.
+    /// Takes the lane's connection, or makes a new one where there is none or it died since the last batch.
     async fn begin(
         options: &PgConnectOptions,
         mut slot: OwnedMutexGuard<Option<PgConnection>>,
+        relied_on: Option<i64>,
     ) -> Result<Batch, StoreError> {
-        // The kept one may have died since the last batch; then a new one decides whether there is a database.
-        if let Some(mut kept) = slot.take()
-            && let Ok(routing_version) = begin(&mut kept).await
-        {
-            return Ok(Batch::Postgres(Self {
-                connection: kept,
-                slot,
-                waiting: Vec::new(),
-                routing_version,
-            }));
-        }
-        let mut connection = options.connect().await?;
-        let routing_version = begin(&mut connection).await?;
+        let kept = match (slot.take(), relied_on) {
+            (Some(kept), Some(version)) => Some((kept, State::ReliesOn(version))),
+            (Some(mut kept), None) => begin(&mut kept)
+                .await
+                .ok()
+                .map(|version| (kept, State::Sees(version))),
+            (None, _) => None,
+        };
+        let (connection, state) = match kept {
+            Some(kept) => kept,
+            None => {
+                let mut connection = options.connect().await?;
+                let version = begin(&mut connection).await?;
+                (connection, State::Sees(version))
+            }
+        };
         Ok(Batch::Postgres(Self {
             connection,
             slot,
             waiting: Vec::new(),
-            routing_version,
+            state,
         }))
+    }
+
+    /// Begins, where that was put off. What was relied on has to be what the transaction sees.
+    pub(super) async fn ensure_begun(&mut self) -> Result<(), StoreError> {
+        let State::ReliesOn(version) = self.state else {
+            return Ok(());
+        };
+        let seen = begin(&mut self.connection).await?;
+        self.state = State::Sees(seen);
+        if seen == version {
+            Ok(())
+        } else {
+            Err(StoreError::Raced)
+        }
+    }
+
+    async fn leave(self) -> Result<(), StoreError> {
+        match self.state {
+            State::Sees(_) => self.run(ROLLBACK).await,
+            State::ReliesOn(_) => {
+                self.keep();
+                Ok(())
+            }
+        }
     }
 
     async fn run(mut self, end: &'static str) -> Result<(), StoreError> {
         self.connection.execute(sqlx::raw_sql(end)).await?;
-        *self.slot = Some(self.connection);
+        self.keep();
         Ok(())
+    }
+
+    /// Puts the connection back for the next batch.
+    pub(super) fn keep(mut self) {
+        *self.slot = Some(self.connection);
     }
 }
 
+/// Begins and reads the routing version in one trip to the database.
 async fn begin(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     const BEGIN: &str = "BEGIN; SELECT version FROM routing WHERE id = 1";
     connection.fetch_one(sqlx::raw_sql(BEGIN)).await?.try_get(0)

@@ -84,7 +84,10 @@ struct Story<'a> {
 async fn play(app: &TestApp, row: &Value) -> Vec<String> {
     let slug = slug(text(&row["policy"]), text(&row["answer_mode"]));
     let number = app.ledger.tenant(&slug).await;
-    let click = format!("tenant = {number} AND issued_at_ticks / 256 = {}", app.clock.now_s());
+    let click = format!(
+        "tenant = {number} AND issued_at_ticks / 256 = {}",
+        app.clock.now_s()
+    );
     let mut story = Story {
         app,
         row,

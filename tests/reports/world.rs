@@ -107,7 +107,7 @@ impl World {
     }
 
     pub async fn count(&self, lane: i64, counters: Counters) {
-        let mut batch = self.store.begin_batch().await.expect("a batch");
+        let mut batch = self.store.begin_batch(0, None).await.expect("a batch");
         batch.add_counters(&counters, lane).expect("counted");
         batch.commit_untracked_counts().await.expect("a commit");
     }

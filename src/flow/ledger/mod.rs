@@ -1,4 +1,4 @@
-//! The ledger: everything that is recorded goes through one queue with one writer.
+//! The ledger: everything that is recorded goes through one queue, to one writer on SQLite and two on PostgreSQL.
 //!
 //! Handlers submit a command and wait; the answer comes after the commit. A full queue, a ledger that fails or one that
 //! takes too long is `Unavailable`: a click then becomes a plain redirect, a postback is told to try again. Nothing is
@@ -46,16 +46,28 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger. The second value is the writer: it has to be driven (on a thread of its own), and it ends when
-    /// every handle is gone and everything that was queued is written.
-    pub fn open(live: Arc<Live>, capacity: usize, lane_number: i64) -> (Self, impl Future<Output = ()>) {
+    /// Opens the ledger of a node. The second value is the writers: each has to be driven (on a thread of its own), and
+    /// ends when every handle is gone and everything that was queued is written.
+    pub fn open(
+        live: &Arc<Live>,
+        capacity: usize,
+        node: u16,
+    ) -> (Self, Vec<impl Future<Output = ()> + use<>>) {
         let missed: Missed = Arc::default();
-        let writer = Arc::new(writer::Writer::new(live, lane_number, Arc::clone(&missed)));
-        let (lane, run) = lanes::open(capacity, move |jobs: Vec<Job>| {
-            let writer = Arc::clone(&writer);
-            async move { writer.process(jobs).await }
+        let writers = live.store().lanes().map(|place| {
+            let writer = Arc::new(writer::Writer::new(
+                Arc::clone(live),
+                place,
+                lanes::number(node, place),
+                Arc::clone(&missed),
+            ));
+            move |jobs: Vec<Job>| {
+                let writer = Arc::clone(&writer);
+                async move { writer.process(jobs).await }
+            }
         });
-        (Self { lane, missed }, run)
+        let (lane, runs) = lanes::open(capacity, writers.collect());
+        (Self { lane, missed }, runs)
     }
 
     /// Submits a command and waits for its commit.

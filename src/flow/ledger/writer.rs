@@ -30,6 +30,9 @@ const RACES: usize = 3;
 
 pub(super) struct Writer {
     live: Arc<Live>,
+    /// Which of the store's lanes this is.
+    place: usize,
+    /// Its number in the counters' keys.
     lane: i64,
     missed: Missed,
 }
@@ -59,8 +62,13 @@ struct Leaves {
 }
 
 impl Writer {
-    pub(super) fn new(live: Arc<Live>, lane: i64, missed: Missed) -> Self {
-        Self { live, lane, missed }
+    pub(super) fn new(live: Arc<Live>, place: usize, lane: i64, missed: Missed) -> Self {
+        Self {
+            live,
+            place,
+            lane,
+            missed,
+        }
     }
 
     /// Processes what has queued up and answers every waiter.
@@ -78,8 +86,8 @@ impl Writer {
     }
 
     async fn settle(&self, commands: &mut [Command]) -> Vec<Result<Reply, Unavailable>> {
-        for _ in 0..RACES {
-            match self.attempt(commands).await {
+        for round in 0..RACES {
+            match self.attempt(commands, round == 0).await {
                 Ok(replies) => return replies.into_iter().map(Ok).collect(),
                 Err(StoreError::Raced) => {}
                 Err(error) if commands.len() > 1 && error.is_about_a_row() => {
@@ -100,7 +108,7 @@ impl Writer {
         let mut replies = Vec::with_capacity(commands.len());
         for command in commands {
             let alone = std::slice::from_mut(command);
-            match self.attempt(alone).await {
+            match self.attempt(alone, false).await {
                 Ok(reply) => replies.extend(reply.into_iter().map(Ok)),
                 Err(error) => {
                     tracing::error!(%error, "a command failed");
@@ -111,9 +119,12 @@ impl Writer {
         replies
     }
 
-    /// One transaction over these commands.
-    async fn attempt(&self, commands: &[Command]) -> Result<Vec<Reply>, StoreError> {
-        let mut batch = self.live.store().begin_batch().await?;
+    /// One transaction over these commands. The first time it may rely on the routing data that we have, where nothing
+    /// else needs to be looked at before it writes: the database then compares the version as it commits.
+    async fn attempt(&self, commands: &[Command], first: bool) -> Result<Vec<Reply>, StoreError> {
+        let plain = |command: &Command| matches!(command, Command::Click(_) | Command::Untracked(_));
+        let relied_on = (first && commands.iter().all(plain)).then(|| self.live.routing().version);
+        let mut batch = self.live.store().begin_batch(self.place, relied_on).await?;
         let routing = self.current_routing(&mut batch).await?;
         let mut work = Work::gather(batch, routing, commands).await?;
         let mut replies = Vec::with_capacity(commands.len());
@@ -346,12 +357,8 @@ impl Work {
             self.clicks.remove(click);
         }
         self.orders.retain(|_, facts| !clicks.contains(&facts.click));
-        self.suppressed.extend(
-            erased
-                .entries
-                .into_iter()
-                .map(|entry| (tenant.number(), entry)),
-        );
+        self.suppressed
+            .extend(erased.entries.into_iter().map(|entry| (tenant.number(), entry)));
         self.erased = true;
         let had_effect = erased.clicks > 0;
         if had_effect {
