@@ -103,6 +103,15 @@ pub(super) enum Pools {
     },
 }
 
+/// The places of the ledger's writers: those of clicks, and those of everything else where it has writers of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Clicks.
+    pub clicks: std::ops::Range<usize>,
+    /// Everything else.
+    pub rest: std::ops::Range<usize>,
+}
+
 /// The database.
 #[derive(Clone)]
 pub struct Store {
@@ -126,9 +135,9 @@ const LEDGER_PLANS: [(&str, &str); 5] = [
 /// Pages that postbacks find their clicks and orders in; SQLite's own 2 MiB are read anew from the file again and again.
 /// Not more, because SQLite goes through the cache's whole table after each commit that split a page.
 const LEDGER_CACHE_KIB: i64 = 8 * 1_024;
-/// Lanes on PostgreSQL: while one waits for its commit the other's statements run. A third was measured to add nothing
-/// on two cores.
-const POSTGRES_LANES: usize = 2;
+/// Connections of the ledger on PostgreSQL: one for clicks, whose batches only grow smaller with a second one, and two
+/// for the rest, of which one's statements run while the other waits for its commit (both measured).
+const POSTGRES_LANES: usize = 3;
 /// Prepared statements that the ledger's connection keeps: more than it has.
 const LEDGER_STATEMENTS: usize = 128;
 
@@ -261,11 +270,17 @@ impl Store {
         Batch::begin(&self.pools, lane, relied_on).await
     }
 
-    /// The places of the ledger's lanes.
-    pub fn lanes(&self) -> std::ops::Range<usize> {
+    /// The places of the ledger's writers.
+    pub fn lanes(&self) -> Places {
         match &self.pools {
-            Pools::Sqlite { .. } => 0..1,
-            Pools::Postgres { ledger, .. } => 0..ledger.len(),
+            Pools::Sqlite { .. } => Places {
+                clicks: 0..1,
+                rest: 0..0,
+            },
+            Pools::Postgres { ledger, .. } => Places {
+                clicks: 0..1,
+                rest: 1..ledger.len(),
+            },
         }
     }
 

@@ -1,4 +1,4 @@
-//! Lanes: a bounded queue and its writers, each on a thread of its own: one on SQLite, two on PostgreSQL.
+//! Lanes: a bounded queue and its writers, each on a thread of its own.
 //!
 //! The writer takes whatever has queued up while the previous batch was being committed, at most [`BATCH`] commands and
 //! with no timer: waiting to gather more was measured to lower the rate by a third. Of two writers one gathers while the

@@ -1,4 +1,5 @@
-//! The ledger: everything that is recorded goes through one queue, to one writer on SQLite and two on PostgreSQL.
+//! The ledger: everything that is recorded goes through its lanes. SQLite has one; on PostgreSQL clicks have a lane of
+//! their own, whose batches are one statement each, and what has to look before it writes has one with two writers.
 //!
 //! Handlers submit a command and wait; the answer comes after the commit. A full queue, a ledger that fails or one that
 //! takes too long is `Unavailable`: a click then becomes a plain redirect, a postback is told to try again. Nothing is
@@ -41,7 +42,10 @@ type Missed = Arc<Mutex<BTreeMap<UntrackedKey, i64>>>;
 /// The handlers' end of the ledger.
 #[derive(Clone)]
 pub struct Ledger {
-    lane: Lane<Job>,
+    /// For clicks, tracked and untracked.
+    clicks: Lane<Job>,
+    /// For everything else; the same one where the database has but one writer.
+    rest: Lane<Job>,
     missed: Missed,
 }
 
@@ -54,28 +58,37 @@ impl Ledger {
         node: u16,
     ) -> (Self, Vec<impl Future<Output = ()> + use<>>) {
         let missed: Missed = Arc::default();
-        let writers = live.store().lanes().map(|place| {
-            let writer = Arc::new(writer::Writer::new(
-                Arc::clone(live),
-                place,
-                lanes::number(node, place),
-                Arc::clone(&missed),
-            ));
-            move |jobs: Vec<Job>| {
-                let writer = Arc::clone(&writer);
-                async move { writer.process(jobs).await }
-            }
-        });
-        let (lane, runs) = lanes::open(capacity, writers.collect());
-        (Self { lane, missed }, runs)
+        let writers = |places: std::ops::Range<usize>| {
+            let writer = |place| {
+                let number = lanes::number(node, place);
+                let writer = writer::Writer::new(Arc::clone(live), place, number, Arc::clone(&missed));
+                let writer = Arc::new(writer);
+                move |jobs: Vec<Job>| {
+                    let writer = Arc::clone(&writer);
+                    async move { writer.process(jobs).await }
+                }
+            };
+            places.map(writer).collect()
+        };
+        let places = live.store().lanes();
+        let (clicks, mut runs) = lanes::open(capacity, writers(places.clicks));
+        let mut rest = clicks.clone();
+        if !places.rest.is_empty() {
+            let more;
+            (rest, more) = lanes::open(capacity, writers(places.rest));
+            runs.extend(more);
+        }
+        (Self { clicks, rest, missed }, runs)
     }
 
     /// Submits a command and waits for its commit.
     pub async fn submit(&self, command: Command) -> Result<Reply, Unavailable> {
         let (answer, waiting) = oneshot::channel();
-        self.lane
-            .submit(Job { command, answer })
-            .map_err(|_| Unavailable)?;
+        let lane = match &command {
+            Command::Click(_) | Command::Untracked(_) => &self.clicks,
+            Command::Postback(_) | Command::Consent(_) | Command::Amend(_) => &self.rest,
+        };
+        lane.submit(Job { command, answer }).map_err(|_| Unavailable)?;
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(Ok(reply)) => reply,
             // The writer is gone, or the commit takes too long: nothing may be said to be recorded.
@@ -93,8 +106,8 @@ impl Ledger {
             .or_default() += 1;
     }
 
-    /// How many commands wait.
+    /// How many commands wait, in the fuller lane.
     pub fn depth(&self) -> usize {
-        self.lane.depth()
+        self.clicks.depth().max(self.rest.depth())
     }
 }
