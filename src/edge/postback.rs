@@ -169,7 +169,7 @@ pub async fn create_conversions(
     request: Request,
 ) -> Result<axum::Json<BatchAnswer>, Problem> {
     let inbound = Inbound::read(request).await?;
-    let sender = inbound.sender(&flow, &maybe, origin, None)?;
+    let sender = inbound.sender(&flow, &maybe, origin, None)?.of_lines();
     inbound.require_json()?;
     let body: BatchRequest = parse_json(&inbound.body)?;
     if body.conversions.is_empty() || body.conversions.len() > MAX_BATCH {

@@ -31,9 +31,19 @@ pub struct Sender {
     tenant: Arc<TenantRoute>,
     shop: Arc<ShopRoute>,
     actor: Actor,
+    in_order: bool,
 }
 
 impl Sender {
+    /// The same sender for the lines of one request: each is judged after the one before it.
+    #[must_use]
+    pub fn of_lines(self) -> Self {
+        Self {
+            in_order: true,
+            ..self
+        }
+    }
+
     /// How this shop is answered.
     pub fn mode(&self) -> RefusalMode {
         self.shop.refusal.unwrap_or(self.tenant.policy.policy.refusal)
@@ -142,6 +152,7 @@ impl ConversionFlow {
             tenant: Arc::clone(tenant),
             shop: Arc::clone(shop),
             actor,
+            in_order: false,
         })
     }
 
@@ -213,6 +224,7 @@ impl ConversionFlow {
             dry_run: form.dry_run,
             request,
             conversion: time_ordered(now_ms, cut(&random, 0)),
+            in_order: sender.in_order,
             click_entry,
             order_entry,
             payload_nonce: cut(&random, 20),

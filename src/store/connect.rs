@@ -103,15 +103,6 @@ pub(super) enum Pools {
     },
 }
 
-/// The places of the ledger's writers: those of clicks, and those of everything else where it has writers of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Places {
-    /// Clicks.
-    pub clicks: std::ops::Range<usize>,
-    /// Everything else.
-    pub rest: std::ops::Range<usize>,
-}
-
 /// The database.
 #[derive(Clone)]
 pub struct Store {
@@ -270,17 +261,11 @@ impl Store {
         Batch::begin(&self.pools, lane, relied_on).await
     }
 
-    /// The places of the ledger's writers.
-    pub fn lanes(&self) -> Places {
+    /// The places of the ledger's lanes; the first is for clicks, and for everything where it is the only one.
+    pub fn lanes(&self) -> std::ops::Range<usize> {
         match &self.pools {
-            Pools::Sqlite { .. } => Places {
-                clicks: 0..1,
-                rest: 0..0,
-            },
-            Pools::Postgres { ledger, .. } => Places {
-                clicks: 0..1,
-                rest: 1..ledger.len(),
-            },
+            Pools::Sqlite { .. } => 0..1,
+            Pools::Postgres { ledger, .. } => 0..ledger.len(),
         }
     }
 

@@ -1,13 +1,12 @@
-//! Lanes: a bounded queue and its writers, each on a thread of its own.
+//! A lane: a bounded queue with one writer on a thread of its own.
 //!
 //! The writer takes whatever has queued up while the previous batch was being committed, at most [`BATCH`] commands and
-//! with no timer: waiting to gather more was measured to lower the rate by a third. Of two writers one gathers while the
-//! other waits for its commit. A full queue refuses at once; the caller decides what that means.
+//! with no timer: waiting to gather more was measured to lower the rate by a third. A full queue refuses at once; the
+//! caller decides what that means.
 
 use std::future::Future;
-use std::sync::Arc;
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 /// The most commands in one transaction.
 pub const BATCH: usize = 1_024;
@@ -51,35 +50,25 @@ impl<J: Send + 'static> Lane<J> {
     }
 }
 
-/// Opens a queue of this capacity. The second value is the writers' loops: they run until every sending end is gone and
+/// Opens a lane of this capacity. The second value is the writer's loop: it runs until every sending end is gone and
 /// the queue is empty, so that whatever was queued is still written when the server goes down.
-pub fn open<J, F, W>(capacity: usize, writers: Vec<F>) -> (Lane<J>, Vec<impl Future<Output = ()>>)
+pub fn open<J, F, W>(capacity: usize, mut write: F) -> (Lane<J>, impl Future<Output = ()>)
 where
     J: Send + 'static,
     F: FnMut(Vec<J>) -> W,
     W: Future<Output = ()>,
 {
-    let (sender, receiver) = mpsc::channel(capacity);
-    let receiver = Arc::new(Mutex::new(receiver));
+    let (sender, mut receiver) = mpsc::channel(capacity);
     let lane = Lane { sender };
-    let run = |mut write: F| {
-        let receiver = Arc::clone(&receiver);
-        async move {
-            loop {
-                let batch = take(&mut *receiver.lock().await).await;
-                if batch.is_empty() {
-                    return;
-                }
-                write(batch).await;
+    let writer = async move {
+        loop {
+            let mut batch = Vec::with_capacity(BATCH.min(receiver.len().max(1)));
+            let taken = receiver.recv_many(&mut batch, BATCH).await;
+            if taken == 0 {
+                return;
             }
+            write(batch).await;
         }
     };
-    (lane, writers.into_iter().map(run).collect())
-}
-
-/// What has queued up, at least one command; nothing when there will be no more.
-async fn take<J>(receiver: &mut mpsc::Receiver<J>) -> Vec<J> {
-    let mut batch = Vec::with_capacity(BATCH.min(receiver.len().max(1)));
-    receiver.recv_many(&mut batch, BATCH).await;
-    batch
+    (lane, writer)
 }

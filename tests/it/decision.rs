@@ -259,9 +259,9 @@ impl Story<'_> {
         );
         let erased = wanted["erase_click_data"] == true;
         self.expect(
-            "click, salt, consent before",
-            present[0] > 0 && present[1] > 0 && present[2] > 0,
-            present[0] > 0,
+            "click with its consent record, and salt before",
+            present[0] == present[1] && present[0] == present[2],
+            true,
         );
         self.expect(
             "click erased",
@@ -278,13 +278,15 @@ impl Story<'_> {
         }
     }
 
-    /// Rows of this row's click: itself, its salt, its consent records.
+    /// Rows of this row's click: itself, its salt, its consent record, which stands in its row.
     async fn present(&self) -> [i64; 3] {
-        let mut rows = [0; 3];
-        for (rows, table) in rows.iter_mut().zip(["click", "click_salt", "consent_record"]) {
-            *rows = self.app.ledger.count(table, &self.click).await;
-        }
-        rows
+        let told = format!("{} AND clicked_at_ms > 0 AND policy_version > 0", self.click);
+        let ledger = &self.app.ledger;
+        [
+            ledger.count("click", &self.click).await,
+            ledger.count("click_salt", &self.click).await,
+            ledger.count("click", &told).await,
+        ]
     }
 
     /// The postback, by a URL or as JSON in turns.

@@ -1,7 +1,7 @@
 //! A PostgreSQL cluster of the benchmark's own: made by `initdb`, used once, removed.
 //!
-//! Its settings are the ones that a durable commit needs (`fsync`, `synchronous_commit`), and otherwise PostgreSQL's
-//! defaults, so that the figures are about a database as it is installed. It listens on loopback only, with a password
+//! Its settings are the ones that a durable commit needs (`fsync`, `synchronous_commit`), the memory and the distance of
+//! checkpoints that any server of its own would be given, and otherwise PostgreSQL's defaults. It listens on loopback only, with a password
 //! that nobody else knows.
 
 use std::fs::File;
@@ -92,6 +92,8 @@ impl Cluster {
             "unix_socket_directories=",
             "fsync=on",
             "synchronous_commit=on",
+            "shared_buffers=1GB",
+            "max_wal_size=4GB",
         ] {
             postgres.arg("-c").arg(setting);
         }

@@ -31,6 +31,26 @@ pub enum Command {
     Amend(Box<AmendCommand>),
 }
 
+impl Command {
+    /// Which of several lanes it goes to, by this number; none for clicks, which have their own. One person's commands
+    /// take turns, as do the lines of one request.
+    pub(super) fn turn(&self) -> Option<u8> {
+        match self {
+            Command::Click(_) | Command::Untracked(_) => None,
+            Command::Postback(postback) => Some(match postback.token {
+                _ if postback.in_order => 0,
+                Token::Opened { click, .. } => click.click.0[0],
+                Token::Missing | Token::Unreadable => 0,
+            }),
+            Command::Consent(consent) => Some(match consent.reference {
+                Reference::Click(click) => click.click.0[0],
+                Reference::Orders(_) | Reference::Customer(_) | Reference::Nothing => 0,
+            }),
+            Command::Amend(_) => Some(0),
+        }
+    }
+}
+
 /// What came of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -164,6 +184,8 @@ pub struct PostbackCommand {
     pub request: RequestId,
     /// The id of the conversion, should it be recorded.
     pub conversion: Uuid,
+    /// Whether it is a line of several, which are judged in their order.
+    pub in_order: bool,
     /// The suppression entry of the click, where the token opened.
     pub click_entry: Option<[u8; 32]>,
     /// The suppression entry of the order, where there is one.

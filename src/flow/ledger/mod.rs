@@ -1,5 +1,6 @@
 //! The ledger: everything that is recorded goes through its lanes. SQLite has one; on PostgreSQL clicks have a lane of
-//! their own, whose batches are one statement each, and what has to look before it writes has one with two writers.
+//! their own, whose batches are one statement each, and what has to look before it writes has two, of which one works
+//! while the other waits for its commit.
 //!
 //! Handlers submit a command and wait; the answer comes after the commit. A full queue, a ledger that fails or one that
 //! takes too long is `Unavailable`: a click then becomes a plain redirect, a postback is told to try again. Nothing is
@@ -44,8 +45,8 @@ type Missed = Arc<Mutex<BTreeMap<UntrackedKey, i64>>>;
 pub struct Ledger {
     /// For clicks, tracked and untracked.
     clicks: Lane<Job>,
-    /// For everything else; the same one where the database has but one writer.
-    rest: Lane<Job>,
+    /// For everything else; none where the database has but one writer.
+    rest: Arc<[Lane<Job>]>,
     missed: Missed,
 }
 
@@ -58,41 +59,40 @@ impl Ledger {
         node: u16,
     ) -> (Self, Vec<impl Future<Output = ()> + use<>>) {
         let missed: Missed = Arc::default();
-        let writers = |places: std::ops::Range<usize>| {
-            let writer = |place| {
-                let number = lanes::number(node, place);
-                let writer = writer::Writer::new(Arc::clone(live), place, number, Arc::clone(&missed));
-                let writer = Arc::new(writer);
-                move |jobs: Vec<Job>| {
-                    let writer = Arc::clone(&writer);
-                    async move { writer.process(jobs).await }
-                }
-            };
-            places.map(writer).collect()
+        let mut runs = Vec::new();
+        let mut open = |place| {
+            let number = lanes::number(node, place);
+            let writer = writer::Writer::new(Arc::clone(live), place, number, Arc::clone(&missed));
+            let writer = Arc::new(writer);
+            let (lane, run) = lanes::open(capacity, move |jobs: Vec<Job>| {
+                let writer = Arc::clone(&writer);
+                async move { writer.process(jobs).await }
+            });
+            runs.push(run);
+            lane
         };
-        let places = live.store().lanes();
-        let (clicks, mut runs) = lanes::open(capacity, writers(places.clicks));
-        let mut rest = clicks.clone();
-        if !places.rest.is_empty() {
-            let more;
-            (rest, more) = lanes::open(capacity, writers(places.rest));
-            runs.extend(more);
-        }
+        let clicks = open(0);
+        let rest = live.store().lanes().skip(1).map(open).collect();
         (Self { clicks, rest, missed }, runs)
     }
 
     /// Submits a command and waits for its commit.
     pub async fn submit(&self, command: Command) -> Result<Reply, Unavailable> {
         let (answer, waiting) = oneshot::channel();
-        let lane = match &command {
-            Command::Click(_) | Command::Untracked(_) => &self.clicks,
-            Command::Postback(_) | Command::Consent(_) | Command::Amend(_) => &self.rest,
-        };
-        lane.submit(Job { command, answer }).map_err(|_| Unavailable)?;
+        self.lane_of(&command)
+            .submit(Job { command, answer })
+            .map_err(|_| Unavailable)?;
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(Ok(reply)) => reply,
             // The writer is gone, or the commit takes too long: nothing may be said to be recorded.
             Ok(Err(_)) | Err(_) => Err(Unavailable),
+        }
+    }
+
+    fn lane_of(&self, command: &Command) -> &Lane<Job> {
+        match (command.turn(), self.rest.len()) {
+            (Some(turn), lanes @ 1..) => self.rest.get(usize::from(turn) % lanes).unwrap_or(&self.clicks),
+            _ => &self.clicks,
         }
     }
 
@@ -106,8 +106,11 @@ impl Ledger {
             .or_default() += 1;
     }
 
-    /// How many commands wait, in the fuller lane.
+    /// How many commands wait, in the fullest lane.
     pub fn depth(&self) -> usize {
-        self.clicks.depth().max(self.rest.depth())
+        self.rest
+            .iter()
+            .map(Lane::depth)
+            .fold(self.clicks.depth(), usize::max)
     }
 }
