@@ -1,5 +1,10 @@
 //! The four-eyes principle: what one user asks for takes effect by the word of another, and by nobody else's.
 
+use std::sync::Arc;
+
+use einklang::domain::provision;
+use einklang::flow::objects::Effect;
+use einklang::flow::provision::ProvisionFlow;
 use serde_json::{Value, json};
 
 use crate::harness::app::{Setup, TestApp};
@@ -161,8 +166,14 @@ both!(
 both!(a_file_waits_too, setup(), async |app: &TestApp| {
     let token = app.token("Ab3xK9").await;
     let changed = TWO.replace("four_eyes = true", "refusal = \"drop\"");
-    for _ in 0..2 {
-        app.provision(&changed).await;
+    let plan = provision::parse(&changed).expect("a file");
+    for effect in [Effect::Created, Effect::Unchanged] {
+        let applied = ProvisionFlow::new(Arc::clone(&app.live)).apply(&plan).await;
+        let applied = applied.expect("applied");
+        let told: Vec<_> = applied.iter().filter(|one| one.kind == "policy").collect();
+        assert_eq!(told.len(), 1, "what has no effect yet is said to have none");
+        let expected = "tenant acme, version 2: waits for its time or an approval";
+        assert_eq!((told[0].name.as_str(), told[0].effect), (expected, effect));
     }
     let page = app.manager().get(PATH).await.json();
     assert_eq!(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use einklang::domain::provision;
 use einklang::flow::provision::ProvisionFlow;
+use migration::{Migrator, MigratorTrait};
 use serde_json::{Value, json};
 
 use crate::harness::app::{Setup, TestApp};
@@ -413,5 +414,34 @@ both!(
         assert_eq!(states(&page), [(Some(1), "in_force")], "nothing else could be");
         assert_eq!(page["items"][0]["policy_reason"], "Visitors in the US only.");
         assert_eq!(app.ledger.leaves("Visitors in the US only.").await, 1);
+    }
+);
+
+both!(
+    versions_from_before_the_drafts_keep_their_numbers,
+    async |app: &TestApp| {
+        let manager = app.manager();
+        made(&manager, &json!({"max_consent_age_days": 180})).await;
+        made(&manager, &json!({"draft": true, "max_consent_age_days": 90})).await;
+        // Back to the schema of before, which knew neither drafts nor ids, and forward again.
+        let options = sea_orm::ConnectOptions::new(&app.database.url);
+        let connection = sea_orm::Database::connect(options).await.expect("connected");
+        Migrator::down(&connection, Some(1)).await.expect("back");
+        let plain = "version IN (1, 2) AND effective_from_ms IS NOT NULL";
+        assert_eq!(
+            app.ledger.count("policy", plain).await,
+            3,
+            "acme's two and globex's"
+        );
+        assert_eq!(app.ledger.count("policy", "1 = 1").await, 3);
+        Migrator::up(&connection, None).await.expect("forward");
+        connection.close().await.expect("closed");
+        let page = manager.get(PATH).await.json();
+        assert_eq!(states(&page), [(Some(1), "past"), (Some(2), "in_force")]);
+        let second = read(&manager, &page["items"][1]).await;
+        assert_eq!(
+            second["changes"],
+            json!([{"field": "max_consent_age_days", "old": "395", "new": "180"}])
+        );
     }
 );

@@ -159,6 +159,20 @@ async fn works_by_four_eyes(session: &Session<'_>, tenant: i64) -> Result<bool, 
     Ok(found.is_some_and(|tenant| tenant.four_eyes))
 }
 
+impl Session<'_> {
+    /// The last version of this scope's policy, whatever became of it.
+    pub async fn last_policy_version(&self) -> Result<u16, FlowError> {
+        Ok(self.tx.last_policy_version(self.scope()).await?)
+    }
+
+    /// The versions of this scope's policy that wait for their time or for an approval.
+    pub async fn pending_policies(&self) -> Result<Vec<u16>, FlowError> {
+        let now_ms = self.live.now_ms();
+        let pending = self.tx.pending_policies(self.scope(), now_ms).await?;
+        Ok(pending.into_iter().map(|pending| pending.version).collect())
+    }
+}
+
 impl ObjectsFlow {
     /// Makes a version or a draft: what is in force at its time, or another policy's document, with an edit.
     pub async fn create_policy(
