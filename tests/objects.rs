@@ -203,7 +203,7 @@ async fn what_was_applied_routes_and_signs_in() {
         link.shop.secrets[0].as_slice(),
         b"first-secret-0123456789abc".as_slice()
     );
-    assert_eq!(link.tenant.policy.version, 1);
+    assert_eq!(link.tenant.policy_at(world.live.now_ms()).version, 1);
     let month = epoch_of(NOW_MS / 1_000);
     assert!(link.tenant.keys.has_epoch(month) && link.tenant.keys.has_epoch(month + 1));
     let principal = |key: &str| routing.api_keys.get(&sha256(key.as_bytes())).cloned();
@@ -223,7 +223,10 @@ async fn a_changed_file_changes_what_differs_and_versions_the_policy() {
     let world = World::new().await;
     world.apply(FILE).await;
     let changed = FILE
-        .replace("strict_opt_in", "opt_out")
+        .replace(
+            "\"strict_opt_in\"",
+            "\"opt_out\"\npolicy_reason = \"visitors in the US only\"",
+        )
         .replace("window_days = 30", "window_days = 60")
         .replace(
             "hmac_secrets = [",
@@ -238,7 +241,7 @@ async fn a_changed_file_changes_what_differs_and_versions_the_policy() {
     assert_eq!(different, ["tenant", "shop", "campaign"]);
     let routing = world.live.routing();
     let link = routing.links.get("Ab3xK9").expect("the link");
-    assert_eq!(link.tenant.policy.version, 2);
+    assert_eq!(link.tenant.policy_at(world.live.now_ms()).version, 2);
     assert_eq!(link.campaign.window_seconds, 60 * 86_400);
     assert_eq!(link.shop.secrets.len(), 2);
 }

@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod api_key;
+pub mod approval;
 pub mod audit_entry;
 pub mod campaign;
 pub mod click;
@@ -27,6 +28,7 @@ pub mod shop;
 pub mod shop_secret;
 pub mod stat_hour;
 pub mod stat_refused;
+pub mod stat_shadow;
 pub mod stat_untracked;
 pub mod suppression;
 pub mod tenant;

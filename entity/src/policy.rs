@@ -1,4 +1,4 @@
-//! Policy versions; rows are never changed.
+//! Policies: drafts and versions; their documents never change.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,11 +9,21 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub tenant: i64,
     #[sea_orm(primary_key, auto_increment = false)]
-    pub version: i64,
+    pub policy: i64,
+    pub id: Uuid,
+    pub version: Option<i64>,
     pub document: String,
     pub author: String,
-    pub effective_from_ms: i64,
+    pub author_account: Option<i64>,
+    pub reason: Option<String>,
+    pub replaces: Option<i64>,
+    pub approval: Option<i64>,
+    pub requested_from_ms: Option<i64>,
+    pub effective_from_ms: Option<i64>,
+    pub rejected: bool,
     pub created_at_ms: i64,
+    pub updated_at_ms: i64,
+    pub archived_at_ms: Option<i64>,
 }
 
 /// Rows are joined by the queries that need it.

@@ -12,6 +12,7 @@ pub struct Model {
     pub slug: String,
     pub time_zone: String,
     pub controller: Option<String>,
+    pub four_eyes: bool,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
     pub archived_at_ms: Option<i64>,

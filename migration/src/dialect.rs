@@ -1,7 +1,8 @@
 //! What differs between SQLite and PostgreSQL, in one place.
 //!
 //! A schema text uses `{bytes}` and `{uuid}` for types, `{rowless}` behind tables that SQLite clusters by their key,
-//! and `{by:COLUMN}` behind tables that PostgreSQL partitions by that column's range.
+//! `{by:COLUMN}` behind tables that PostgreSQL partitions by that column's range, and `{new_uuid}` for an id of its own in
+//! every row that a statement copies.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DatabaseBackend};
@@ -28,6 +29,14 @@ fn translate(statement: &str, backend: DatabaseBackend) -> String {
     let text = statement
         .replace("{bytes}", if postgres { "BYTEA" } else { "BLOB" })
         .replace("{uuid}", if postgres { "UUID" } else { "BLOB" })
+        .replace(
+            "{new_uuid}",
+            if postgres {
+                "gen_random_uuid()"
+            } else {
+                "randomblob(16)"
+            },
+        )
         .replace("{vault}", if postgres { "vault." } else { "" })
         .replace("{rowless}", if postgres { "" } else { "WITHOUT ROWID" });
     match text.split_once("{by:") {

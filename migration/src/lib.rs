@@ -6,6 +6,7 @@
 pub mod dialect;
 mod m20261124_000001_objects;
 mod m20261124_000002_ledger;
+mod m20261125_000003_policies;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261124_000001_objects::Migration),
             Box::new(m20261124_000002_ledger::Migration),
+            Box::new(m20261125_000003_policies::Migration),
         ]
     }
 }

@@ -5,7 +5,7 @@
 //! writes the verdict.
 
 use super::consent::{Assessment, ConsentState};
-use super::policy::{INHERIT_WINDOW_SECONDS, Mode, Policy};
+use super::policy::{Mode, Policy};
 use super::refusal::Reason;
 
 /// How long after the window a token still opens, in seconds: late senders get a clear answer.
@@ -150,11 +150,14 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
 
 /// Whether the postback's signal, or its absence, is enough under the policy.
 fn enough(state: ConsentState, facts: &Facts<'_>, click_granted: bool, issued_at_s: i64) -> bool {
-    match (state, facts.policy.mode) {
+    match (state, facts.consent.mode(facts.policy)) {
         (ConsentState::Granted, _) | (ConsentState::Unknown, Mode::OptOut) => true,
         // Only an omitted signal inherits: one that is there and proves nothing does not.
         (ConsentState::Unknown, Mode::InheritClick) => {
-            click_granted && facts.consent.absent() && facts.now_s - issued_at_s <= INHERIT_WINDOW_SECONDS
+            let elapsed_seconds = facts.now_s - issued_at_s;
+            click_granted
+                && facts.consent.absent()
+                && elapsed_seconds <= facts.policy.inherit_window_seconds()
         }
         _ => false,
     }
@@ -258,6 +261,50 @@ mod tests {
                 assert_eq!(decide(&both).reason, first, "{first:?} before {second:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_missing_signal_is_enough_as_long_and_as_far_as_the_policy_says() {
+        let none = Assessment::default();
+        let policy = |mode, inherit_window_hours| Policy {
+            mode,
+            inherit_window_hours,
+            ..Policy::default()
+        };
+        let reason = |policy: &Policy, after_seconds: i64, consent: &Assessment| {
+            decide(&Facts {
+                goal_known: true,
+                currency_taken: true,
+                consent,
+                policy,
+                token: TokenFact::Opened { issued_at_s: NOW_S },
+                click: ClickFact::Live {
+                    granted: true,
+                    restricted: false,
+                },
+                order_suppressed: false,
+                prior: PriorFact::None,
+                window_seconds: WINDOW_S,
+                occurred_at_s: NOW_S,
+                now_s: NOW_S + after_seconds,
+            })
+            .reason
+        };
+        for hours in [1_u16, 24, 72] {
+            let inherit = policy(Mode::InheritClick, hours);
+            let end = i64::from(hours) * 3_600;
+            assert_eq!(reason(&inherit, end, &none), Reason::Accepted, "{hours}");
+            assert_eq!(
+                reason(&inherit, end + 1, &none),
+                Reason::ConsentMissing,
+                "{hours}"
+            );
+        }
+        let opt_out = policy(Mode::OptOut, 24);
+        assert_eq!(reason(&opt_out, 0, &none), Reason::Accepted);
+        let mut gdpr = Assessment::default();
+        gdpr.add_gdpr(true);
+        assert_eq!(reason(&opt_out, 0, &gdpr), Reason::ConsentMissing);
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Tenant {
     pub time_zone: String,
     /// The controller.
     pub controller: Option<Controller>,
+    /// Whether what decides about people's data takes effect only after another user approved it.
+    pub four_eyes: bool,
 }
 
 /// How a shop's server proves who it is.
@@ -230,8 +232,13 @@ pub fn valid_slug(text: &str) -> bool {
 
 /// Whether a text may be a free name or label: 1 to 128 characters, none of them a control character.
 pub fn valid_name(text: &str) -> bool {
+    valid_text(text, 128)
+}
+
+/// Whether a text has 1 to this many characters, none of them a control character.
+pub fn valid_text(text: &str, chars_max: usize) -> bool {
     let count = text.chars().count();
-    (1..=128).contains(&count) && !text.chars().any(char::is_control)
+    (1..=chars_max).contains(&count) && !text.chars().any(char::is_control)
 }
 
 /// Whether a text may be a query parameter's name in a landing URL.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::{Mode, Policy, Purpose};
+use super::policy::{GpcHandling, Mode, Policy, Purpose, Terms};
 use super::refusal::Untracked;
 
 /// What one signal says about one purpose.
@@ -133,17 +133,28 @@ pub struct Assessment {
     malformed: bool,
     unusable: bool,
     kinds: u16,
-    /// The vendor id that a TC string was read for: an assessment made for another id is worth nothing.
-    vendor: Option<u16>,
+    /// What a usable TC string says by itself: the only thing that a policy may set above Global Privacy Control.
+    tcf: [Answer; 3],
+    /// Whether the browser sends Global Privacy Control.
+    gpc: bool,
+    /// Whether the sender says that the GDPR applies, or does not.
+    gdpr: Option<bool>,
+    /// What the signals were read on: an assessment made on other terms than the policy's is worth nothing.
+    terms: Terms,
 }
 
 impl Assessment {
-    /// An assessment of nothing, for a tenant with this vendor id.
-    pub fn for_vendor(vendor: Option<u16>) -> Self {
+    /// An assessment of nothing, on these terms.
+    pub fn on(terms: Terms) -> Self {
         Self {
-            vendor,
+            terms,
             ..Self::default()
         }
+    }
+
+    /// What it is made on.
+    pub fn terms(&self) -> Terms {
+        self.terms
     }
 
     /// A signal of this kind says this about every purpose.
@@ -157,6 +168,21 @@ impl Assessment {
         for (mine, new) in self.answers.iter_mut().zip(answers) {
             *mine = mine.stricter(new);
         }
+        if kind == SignalKind::Tcf {
+            self.tcf = answers;
+        }
+    }
+
+    /// The browser sends Global Privacy Control; what that means is the policy's to say.
+    pub fn add_gpc(&mut self) {
+        self.kinds |= SignalKind::Gpc.bit();
+        self.gpc = true;
+    }
+
+    /// The sender says whether the GDPR applies.
+    pub fn add_gdpr(&mut self, applies: bool) {
+        self.kinds |= SignalKind::Gdpr.bit();
+        self.gdpr = Some(applies);
     }
 
     /// A signal of this kind arrived and cannot be read.
@@ -194,27 +220,35 @@ impl Assessment {
 
     /// The state under a policy.
     pub fn state(&self, policy: &Policy) -> ConsentState {
-        let answer = |purpose: &Purpose| self.answers.get(purpose.index()).copied().unwrap_or_default();
-        if policy
-            .require
-            .iter()
-            .any(|purpose| answer(purpose) == Answer::Denied)
-        {
+        let all_granted = |answers: &[Answer; 3]| {
+            let granted = |purpose: &Purpose| answers.get(purpose.index()) == Some(&Answer::Granted);
+            policy.require.iter().all(granted)
+        };
+        let denied = |purpose: &Purpose| self.answers.get(purpose.index()) == Some(&Answer::Denied);
+        let overridden = policy.gpc == GpcHandling::TcfOverrides && all_granted(&self.tcf);
+        if policy.require.iter().any(denied) || (self.gpc && !overridden) {
             return ConsentState::Denied;
         }
         if self.malformed {
             return ConsentState::Malformed;
         }
-        let all_granted = policy
-            .require
-            .iter()
-            .all(|purpose| answer(purpose) == Answer::Granted);
-        // Read for another vendor id than the policy in force names: proof of nothing.
-        let read_for_us = self.vendor == policy.tcf_vendor_id;
-        if all_granted && !self.unusable && read_for_us {
+        if all_granted(&self.answers) && !self.unusable && self.terms == policy.terms() {
             ConsentState::Granted
         } else {
             ConsentState::Unknown
+        }
+    }
+
+    /// The regime that this request is decided under. Where the sender says that the GDPR applies, opting out is not
+    /// enough under any policy. Where it says that it does not, opting out is enough if the tenant has visitors in such a
+    /// place, unless something in the request belongs to the GDPR or proves nothing.
+    pub fn mode(&self, policy: &Policy) -> Mode {
+        let eu_signals = SignalKind::Tcf.bit() | SignalKind::AdditionalConsent.bit();
+        let plain = self.kinds & eu_signals == 0 && !self.unusable;
+        match self.gdpr {
+            Some(true) if policy.mode == Mode::OptOut => Mode::StrictOptIn,
+            Some(false) if plain && policy.opting_out_is_enough_somewhere() => Mode::OptOut,
+            _ => policy.mode,
         }
     }
 
@@ -251,7 +285,7 @@ pub fn is_granted(bits: i64) -> bool {
 /// What becomes of a click: tracked, or counted under a reason and nothing else.
 pub fn decide_click(assessment: &Assessment, policy: &Policy) -> Result<ConsentState, Untracked> {
     let state = assessment.state(policy);
-    match (state, policy.mode) {
+    match (state, assessment.mode(policy)) {
         (ConsentState::Granted, _) | (ConsentState::Unknown, Mode::OptOut) => Ok(state),
         (ConsentState::Denied, _) => Err(Untracked::ConsentDenied),
         (ConsentState::Malformed, _) => Err(Untracked::ConsentMalformed),
@@ -261,6 +295,7 @@ pub fn decide_click(assessment: &Assessment, policy: &Policy) -> Result<ConsentS
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::Jurisdiction;
     use super::*;
 
     fn one(answer: Answer) -> Assessment {
@@ -276,8 +311,73 @@ mod tests {
         assert_eq!(both.state(&policy), ConsentState::Granted);
         both.add_malformed(SignalKind::Gpp);
         assert_eq!(both.state(&policy), ConsentState::Malformed);
-        both.add_all(SignalKind::Gpc, Answer::Denied);
+        both.add_gpc();
         assert_eq!(both.state(&policy), ConsentState::Denied);
+    }
+
+    #[test]
+    fn only_a_tc_string_that_grants_us_everything_overrides_gpc_and_only_where_the_policy_says_so() {
+        let lenient = Policy {
+            gpc: GpcHandling::TcfOverrides,
+            ..Policy::default()
+        };
+        let mut word = one(Answer::Granted);
+        word.add_gpc();
+        assert_eq!(word.state(&lenient), ConsentState::Denied, "the word alone");
+        let mut partial = word;
+        partial.add(
+            SignalKind::Tcf,
+            [Answer::Granted, Answer::Unknown, Answer::Granted],
+        );
+        assert_eq!(partial.state(&lenient), ConsentState::Denied, "a purpose is open");
+        let mut string = word;
+        string.add(
+            SignalKind::Tcf,
+            [Answer::Granted, Answer::Granted, Answer::Denied],
+        );
+        assert_eq!(string.state(&lenient), ConsentState::Granted);
+        assert_eq!(string.state(&Policy::default()), ConsentState::Denied);
+        string.add_all(SignalKind::Explicit, Answer::Denied);
+        assert_eq!(string.state(&lenient), ConsentState::Denied, "another no");
+    }
+
+    #[test]
+    fn what_the_sender_says_of_the_law_counts_where_the_tenant_has_such_visitors() {
+        let with = |gdpr: bool| {
+            let mut assessment = Assessment::default();
+            assessment.add_gdpr(gdpr);
+            assessment
+        };
+        let home = Policy::default();
+        let both = Policy {
+            jurisdictions: vec![Jurisdiction::Eea, Jurisdiction::Us],
+            ..Policy::default()
+        };
+        let us = Policy {
+            mode: Mode::OptOut,
+            ..Policy::default()
+        };
+        let missing = Err(Untracked::ConsentMissing);
+        let open = Ok(ConsentState::Unknown);
+        assert_eq!(decide_click(&with(false), &home), missing, "relaxes nothing here");
+        assert_eq!(decide_click(&with(false), &both), open);
+        assert_eq!(decide_click(&with(true), &both), missing);
+        assert_eq!(
+            decide_click(&Assessment::default(), &both),
+            missing,
+            "nothing said"
+        );
+        assert_eq!(decide_click(&Assessment::default(), &us), open);
+        assert_eq!(decide_click(&with(true), &us), missing, "asked first after all");
+        let mut contradictory = with(false);
+        contradictory.add_all(SignalKind::Tcf, Answer::Unknown);
+        assert_eq!(decide_click(&contradictory, &both), missing);
+        let mut unusable = with(false);
+        unusable.add_unusable(SignalKind::Gcd);
+        assert_eq!(decide_click(&unusable, &both), missing);
+        let mut denied = with(false);
+        denied.add_all(SignalKind::Explicit, Answer::Denied);
+        assert_eq!(decide_click(&denied, &both), Err(Untracked::ConsentDenied));
     }
 
     #[test]
@@ -288,15 +388,20 @@ mod tests {
     }
 
     #[test]
-    fn an_assessment_for_another_vendor_grants_nothing() {
+    fn an_assessment_on_other_terms_grants_nothing() {
         let policy = Policy {
             tcf_vendor_id: Some(755),
             ..Policy::default()
         };
         assert_eq!(one(Answer::Granted).state(&policy), ConsentState::Unknown);
-        let mut read_for_us = Assessment::for_vendor(Some(755));
+        let mut read_for_us = Assessment::on(policy.terms());
         read_for_us.add_all(SignalKind::Explicit, Answer::Granted);
         assert_eq!(read_for_us.state(&policy), ConsentState::Granted);
+        let younger = Policy {
+            max_consent_age_days: 180,
+            ..policy
+        };
+        assert_eq!(read_for_us.state(&younger), ConsentState::Unknown);
     }
 
     #[test]
@@ -317,7 +422,7 @@ mod tests {
     #[test]
     fn only_signals_about_the_person_count_as_present() {
         let mut gdpr = Assessment::default();
-        gdpr.add_all(SignalKind::Gdpr, Answer::Unknown);
+        gdpr.add_gdpr(true);
         assert!(gdpr.absent());
         gdpr.add_all(SignalKind::Explicit, Answer::Unknown);
         assert!(!gdpr.absent());

@@ -19,7 +19,7 @@ use super::campaign::{
 };
 use super::event::Change;
 use super::landing::Template;
-use super::policy::{Policy, Purpose};
+use super::policy::{Policy, PolicyDraft};
 
 /// Why a draft is refused: the field and what is wrong with it, never its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ fn check_slug(slug: &str) -> Result<(), Fault> {
     require(valid_slug(slug), "slug", SLUG)
 }
 
-fn require(holds: bool, field: &'static str, words: &'static str) -> Result<(), Fault> {
+pub(super) fn require(holds: bool, field: &'static str, words: &'static str) -> Result<(), Fault> {
     if holds {
         Ok(())
     } else {
@@ -83,7 +83,7 @@ fn require(holds: bool, field: &'static str, words: &'static str) -> Result<(), 
     }
 }
 
-fn agree(holds: bool, field: &'static str, words: &'static str) -> Result<(), Fault> {
+pub(super) fn agree(holds: bool, field: &'static str, words: &'static str) -> Result<(), Fault> {
     if holds {
         Ok(())
     } else {
@@ -113,8 +113,14 @@ pub struct TenantDraft {
     pub time_zone: String,
     /// The controller.
     pub controller: Option<Controller>,
+    /// Whether it works by the four-eyes principle; left out: as it does.
+    pub four_eyes: Option<bool>,
     /// The policy.
     pub policy: Policy,
+    /// Why the policy is as it is.
+    pub policy_reason: Option<String>,
+    /// From when it is to be in force; at once if empty.
+    pub policy_from_ms: Option<i64>,
 }
 
 impl TenantDraft {
@@ -129,33 +135,28 @@ impl TenantDraft {
         if let Some(controller) = &self.controller {
             check_controller(controller)?;
         }
-        let once_each = self.policy.require.len() <= Purpose::ALL.len();
-        require(once_each, "require", "must be at most 3 purposes")?;
-        self.policy.check().map_err(|field| match field {
-            "require" => Fault::Clash(
-                field,
-                "must hold access and measure: tracking is nothing without them",
-            ),
-            _ => Fault::Form(field, "must be 1 or more"),
-        })
+        self.policy_draft().check()
     }
 
-    /// The tenant as it then is.
-    pub fn onto(&self, object: Object) -> Tenant {
+    /// The tenant as it then is. The four-eyes principle is not given up by one pair of eyes: that takes an approval.
+    pub fn onto(&self, object: Object, old: Option<&Tenant>) -> Tenant {
         Tenant {
             object,
             slug: self.slug.clone(),
             time_zone: self.time_zone.clone(),
             controller: self.controller.clone(),
+            four_eyes: self.four_eyes == Some(true) || old.is_some_and(|old| old.four_eyes),
         }
     }
 
-    /// The policy in its one spelling: purposes in order and once each.
-    pub fn normal_policy(&self) -> Policy {
-        let mut policy = self.policy.clone();
-        policy.require.sort_unstable();
-        policy.require.dedup();
-        policy
+    /// The policy that this asks for.
+    pub fn policy_draft(&self) -> PolicyDraft {
+        PolicyDraft {
+            policy: self.policy.clone().normal(),
+            reason: self.policy_reason.clone(),
+            from_ms: self.policy_from_ms,
+            shadow: false,
+        }
     }
 }
 
@@ -181,6 +182,7 @@ impl Tenant {
         vec![
             ("slug", Some(self.slug.clone())),
             ("time_zone", Some(self.time_zone.clone())),
+            ("four_eyes", self.four_eyes.then(|| "true".to_owned())),
             ("controller.name", controller(|controller| &controller.name)),
             ("controller.contact", controller(|controller| &controller.contact)),
             (
@@ -254,7 +256,10 @@ mod tests {
                 jurisdiction: "DE".to_owned(),
                 notice_url: "https://acme.example/datenschutz".to_owned(),
             }),
+            four_eyes: None,
             policy: Policy::default(),
+            policy_reason: None,
+            policy_from_ms: None,
         }
     }
 

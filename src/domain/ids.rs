@@ -93,6 +93,10 @@ kinds! {
     UserId = "usr_";
     /// An API key (its name, not its secret).
     ApiKeyId = "key_";
+    /// A policy: a version or a draft.
+    PolicyId = "pol_";
+    /// A change that waits for, or got, the word of another user.
+    ApprovalId = "apr_";
     /// A conversion.
     ConversionId = "cnv_";
     /// One request, as it is named in answers, logs and the audit trail.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod agent;
+pub mod approval;
 pub mod attribution;
 pub mod campaign;
 pub mod consent;

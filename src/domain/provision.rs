@@ -195,13 +195,21 @@ impl Reader<'_> {
             slug: table.slug,
             time_zone: table.time_zone,
             controller: table.controller,
+            four_eyes: table.four_eyes,
             policy: Policy {
                 mode: table.policy,
                 refusal: table.refusal,
                 require: table.require,
+                jurisdictions: table.jurisdictions,
                 tcf_vendor_id: table.tcf_vendor_id,
+                max_consent_age_days: table.max_consent_age_days,
+                gpc: table.gpc,
+                inherit_window_hours: table.inherit_window_hours,
+                shop_denial_erases: table.shop_denial_erases,
                 untracked_counts: table.untracked_counts,
             },
+            policy_reason: table.policy_reason,
+            policy_from_ms: moment(&place, "policy_effective_from", table.policy_effective_from)?,
         };
         draft.check().map_err(|fault| place.refuse(fault))?;
         let at = Some(&place);

@@ -186,9 +186,9 @@ impl Reason {
             Reason::DuplicateConflict => {
                 "This order was recorded before with other content; use PATCH to change it."
             }
-            Reason::ConsentDenied => "The person declined; the click's data was erased.",
+            Reason::ConsentDenied => "The person declined; the click counts no more.",
             Reason::ConsentMissing => "The policy needs a consent signal and none that can be used came.",
-            Reason::ConsentWithdrawn => "Consent ended after the click and the data was erased.",
+            Reason::ConsentWithdrawn => "Consent ended after the click; it counts no more.",
             Reason::ConsentMalformed => "A consent signal cannot be read; correct it and send again.",
             Reason::NoToken => "No tracking token came: the click was not tracked.",
             Reason::UnknownToken => "The tracking token does not open here.",

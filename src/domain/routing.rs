@@ -15,7 +15,7 @@ use super::campaign::{ShopAuth, Tenant};
 use super::keyring::KeyRing;
 use super::landing::Template;
 use super::money::Currency;
-use super::policy::PolicyVersion;
+use super::policy::{Policy, PolicyVersion, Shadow, Timeline};
 use super::refusal::RefusalMode;
 
 /// One version of the routing data.
@@ -40,8 +40,10 @@ pub struct TenantRoute {
     pub tenant: Tenant,
     /// Its time zone.
     pub zone: Tz,
-    /// The policy in force.
-    pub policy: PolicyVersion,
+    /// Its policy versions, those to come included.
+    pub policies: Timeline,
+    /// The draft that runs in the shadow of the policy in force, if there is one.
+    pub shadow: Option<Shadow>,
     /// Its keys.
     pub keys: KeyRing,
     /// Its shops by number.
@@ -54,6 +56,17 @@ impl TenantRoute {
     /// The tenant's number.
     pub fn number(&self) -> i64 {
         self.tenant.object.number
+    }
+
+    /// The policy version in force at a time.
+    pub fn policy_at(&self, at_ms: i64) -> &PolicyVersion {
+        self.policies.at(at_ms)
+    }
+
+    /// How a shop's postbacks are answered that cannot be recorded, under a policy.
+    pub fn refusal_mode(&self, shop: i64, policy: &Policy) -> RefusalMode {
+        let own = self.shops.get(&shop).and_then(|shop| shop.refusal);
+        own.unwrap_or(policy.refusal)
     }
 }
 

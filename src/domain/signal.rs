@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::consent::{Answer, Assessment, SignalKind};
-use super::policy::MAX_CONSENT_AGE_SECONDS;
+use super::policy::Terms;
 use super::tcf::{self, Basis};
 
 /// The longest value that is looked at; anything longer is malformed without being read.
@@ -114,17 +114,17 @@ impl<'a> Signals<'a> {
         })
     }
 
-    /// Reads everything for a tenant with this vendor id, at this time.
-    pub fn assess(&self, collector: Collector, vendor: Option<u16>, now_s: i64) -> Assessment {
-        let mut assessment = Assessment::for_vendor(vendor);
+    /// Reads everything on these terms, at this time.
+    pub fn assess(&self, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
+        let mut assessment = Assessment::on(terms);
         if self.sec_gpc {
-            assessment.add_all(SignalKind::Gpc, Answer::Denied);
+            assessment.add_gpc();
         }
         for kind in SignalKind::ALL {
             match self.get(kind) {
                 Occurrence::Absent => {}
                 Occurrence::Once(value) if is_readable(value) => {
-                    read_one(&mut assessment, kind, value, collector, vendor, now_s);
+                    read_one(&mut assessment, kind, value, collector, terms.vendor, now_s);
                 }
                 Occurrence::Once(_) | Occurrence::Repeated => assessment.add_malformed(kind),
             }
@@ -176,13 +176,13 @@ fn read_one(
             "denied" | "0" => into.add_all(kind, Answer::Denied),
             _ => into.add_malformed(kind),
         },
-        // `gdpr=0` relaxes nothing (consent.md 0, rule 12); the parameter only has to be well formed.
+        // Says nothing of the person; whether `0` relaxes anything is the policy's to say (consent.md 0, rule 12).
         SignalKind::Gdpr => match value {
-            "0" | "1" => into.add_all(kind, Answer::Unknown),
+            "0" | "1" => into.add_gdpr(value == "1"),
             _ => into.add_malformed(kind),
         },
         SignalKind::Gpc => match value {
-            "1" => into.add_all(kind, Answer::Denied),
+            "1" => into.add_gpc(),
             "0" => into.add_all(kind, Answer::Unknown),
             _ => into.add_malformed(kind),
         },
@@ -208,7 +208,8 @@ fn read_tcf(into: &mut Assessment, value: &str, vendor: Option<u16>, now_s: i64)
     let Ok(string) = tcf::decode(value) else {
         return into.add_malformed(kind);
     };
-    if string.usable(now_s, MAX_CONSENT_AGE_SECONDS, None).is_err() {
+    let age_seconds = into.terms().max_consent_age_seconds();
+    if string.usable(now_s, age_seconds, None).is_err() {
         return into.add_unusable(kind);
     }
     let Some(vendor) = vendor else {
@@ -264,7 +265,9 @@ mod tests {
         for (name, value) in pairs {
             assert!(signals.note(name, value), "{name} is in the family");
         }
-        signals.assess(collector, None, NOW_S).state(&Policy::default())
+        signals
+            .assess(collector, Terms::default(), NOW_S)
+            .state(&Policy::default())
     }
 
     #[test]
@@ -344,7 +347,7 @@ mod tests {
             sec_gpc: true,
             ..Signals::default()
         };
-        let assessed = header.assess(Collector::Shop, None, NOW_S);
+        let assessed = header.assess(Collector::Shop, Terms::default(), NOW_S);
         assert_eq!(assessed.state(&Policy::default()), ConsentState::Denied);
     }
 }

@@ -128,7 +128,7 @@ pub enum CorrectionAnswers {
     Conflict(ProblemBody),
     /// The person's data was erased.
     #[response(status = 410, content_type = "application/problem+json", example = json!({"type": "about:blank",
-        "title": "Gone", "status": 410, "detail": "Consent ended after the click and the data was erased.",
+        "title": "Gone", "status": 410, "detail": "Consent ended after the click; it counts no more.",
         "outcome": "refused", "reason": "consent_withdrawn", "retry": false,
         "request_id": "req_00000000000040008000000000000000"}))]
     Gone(ProblemBody),

@@ -1,4 +1,4 @@
-//! `/v1/tenants` to `/v1/api-keys`: the management of objects, one file per kind.
+//! `/v1/tenants` to `/v1/approvals`: the management of objects, one file per kind.
 //!
 //! Reading, listing and archiving are the same for every kind and are written once, as `standing_operations`. What is
 //! created and changed differs and stands with its kind. DELETE archives: rows that figures and the trail name are never
@@ -95,12 +95,15 @@ macro_rules! standing_operations {
 
 pub mod answers;
 pub mod api_keys;
+pub mod approvals;
 pub mod campaigns;
 pub mod fields;
 pub mod goals;
 pub mod links;
 pub mod pages;
+pub mod policies;
 pub mod publishers;
+mod shadow;
 pub mod shops;
 pub mod tenants;
 pub mod users;
@@ -131,6 +134,8 @@ pub fn routes() -> OpenApiRouter<ObjectsFlow> {
         .merge(goals::routes())
         .merge(users::routes())
         .merge(api_keys::routes())
+        .merge(policies::routes())
+        .merge(approvals::routes())
 }
 
 /// An answer that tells where the new object is read.

@@ -376,7 +376,7 @@ pub enum VerdictAnswers {
     Bad(ProblemBody),
     /// `consent_denied` (the click is erased), or `forbidden` for a caller that may not do this.
     #[response(status = 403, content_type = "application/problem+json", example = json!({"type": "about:blank",
-        "title": "Forbidden", "status": 403, "detail": "The person declined; the click's data was erased.",
+        "title": "Forbidden", "status": 403, "detail": "The person declined; the click counts no more.",
         "outcome": "refused", "reason": "consent_denied", "retry": false,
         "request_id": "req_00000000000040008000000000000000"}))]
     Denied(ProblemBody),
@@ -396,7 +396,7 @@ pub enum VerdictAnswers {
     Conflict(ProblemBody),
     /// `consent_withdrawn` or `token_expired`.
     #[response(status = 410, content_type = "application/problem+json", example = json!({"type": "about:blank",
-        "title": "Gone", "status": 410, "detail": "Consent ended after the click and the data was erased.",
+        "title": "Gone", "status": 410, "detail": "Consent ended after the click; it counts no more.",
         "outcome": "refused", "reason": "consent_withdrawn", "retry": false,
         "request_id": "req_00000000000040008000000000000000"}))]
     Gone(ProblemBody),

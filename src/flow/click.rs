@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Live;
 use super::ledger::Ledger;
-use super::ledger::command::{ClickCommand, Command, Reply, UntrackedCommand};
+use super::ledger::command::{ClickCommand, Command, DraftSays, Reply, UntrackedCommand};
 use super::ledger::writer::untracked_key;
 use crate::domain::agent::AgentClass;
 use crate::domain::campaign::{SUB_ID_CHARS, SUB_IDS};
@@ -20,6 +20,7 @@ use crate::domain::ids::{ClickId, ClickKey, ticks_of};
 use crate::domain::keyring::KeyRing;
 use crate::domain::keys::{Place, epoch_of};
 use crate::domain::landing::{LandingValues, Template, deep_link};
+use crate::domain::policy::Policy;
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
 use crate::domain::signal::{Collector, Signals, TcfEvidence};
@@ -97,9 +98,9 @@ impl ClickFlow {
         }
         let request = with_defaults(request, link);
         let token = match decide(&request, link, now_ms) {
-            Ok((assessment, state)) => self.track(&request, link, assessment, state, now_ms).await,
+            Ok(granted) => self.track(&request, link, granted, now_ms).await,
             Err(reason) => {
-                self.count(link, reason, now_ms).await;
+                self.count(&request, link, reason, now_ms).await;
                 None
             }
         };
@@ -111,11 +112,10 @@ impl ClickFlow {
         &self,
         request: &ClickRequest<'_>,
         link: &LinkRoute,
-        assessment: Assessment,
-        state: ConsentState,
+        granted: Granted,
         now_ms: i64,
     ) -> Option<String> {
-        let Some((command, token)) = self.prepare(request, link, assessment, state, now_ms).await else {
+        let Some((command, token)) = self.prepare(request, link, granted, now_ms).await else {
             self.miss(link, now_ms);
             return None;
         };
@@ -134,20 +134,19 @@ impl ClickFlow {
         &self,
         request: &ClickRequest<'_>,
         link: &LinkRoute,
-        assessment: Assessment,
-        state: ConsentState,
+        granted: Granted,
         now_ms: i64,
     ) -> Option<(ClickCommand, String)> {
         let now_s = now_ms.div_euclid(1_000);
         let epoch = epoch_of(now_s);
         if link.tenant.keys.has_epoch(epoch) {
-            return self.seal(&link.tenant.keys, request, link, assessment, state, now_ms);
+            return self.seal(&link.tenant.keys, request, link, granted, now_ms);
         }
         // The month is new and its key was not made ahead of time.
         self.live.make_epoch(link.tenant.number(), epoch).await.ok()?;
         let routing = self.live.routing();
         let tenant = routing.tenants.get(&link.tenant.number())?;
-        self.seal(&tenant.keys, request, link, assessment, state, now_ms)
+        self.seal(&tenant.keys, request, link, granted, now_ms)
     }
 
     fn seal(
@@ -155,13 +154,14 @@ impl ClickFlow {
         keys: &KeyRing,
         request: &ClickRequest<'_>,
         link: &LinkRoute,
-        assessment: Assessment,
-        state: ConsentState,
+        granted: Granted,
         now_ms: i64,
     ) -> Option<(ClickCommand, String)> {
         let now_s = now_ms.div_euclid(1_000);
         let epoch = epoch_of(now_s);
         let tenant = &link.tenant;
+        let policy = tenant.policy_at(now_ms);
+        let (assessment, state) = granted;
         let drawn = Drawn::cut(&self.live.random())?;
         let Drawn { salt, .. } = &drawn;
         let click = ClickId(drawn.click);
@@ -185,7 +185,7 @@ impl ClickFlow {
             publisher: link.publisher,
             shop: link.shop.number,
             link: link.number,
-            policy_version: i64::from(tenant.policy.version),
+            policy_version: i64::from(policy.version),
             retention_epoch: i64::from(epoch),
             clicked_at_ms: now_ms,
             consent_bits: i64::from(consent_bits),
@@ -193,13 +193,13 @@ impl ClickFlow {
             payload: secrets.key.seal(
                 drawn.payload_nonce,
                 &place,
-                &details(request, tenant.policy.policy.tcf_vendor_id),
+                &details(request, policy.policy.tcf_vendor_id),
             ),
             salt: *salt,
         };
         // Bound to the salt like everything else about the person: the batch's own nonce names no one.
         let commitment = commitment(&secrets.subject, LOG_EPOCH, salt, &click.0, &[]);
-        let claims = claims(link, key, consent_bits, epoch)?;
+        let claims = claims(link, key, policy.version, consent_bits, epoch)?;
         let token = token::seal(keys, drawn.token_nonce, &claims).ok()?;
         Some((
             ClickCommand {
@@ -208,14 +208,18 @@ impl ClickFlow {
                 assessment,
                 now_ms,
                 nonce: drawn.nonce,
+                draft: draft_says(request, link, now_ms),
             },
             token,
         ))
     }
 
     /// Counts a click that may not be tracked; the count is committed before the redirect leaves, like a click.
-    async fn count(&self, link: &LinkRoute, reason: Untracked, now_ms: i64) {
-        let untracked = untracked(link, reason, now_ms);
+    async fn count(&self, request: &ClickRequest<'_>, link: &LinkRoute, reason: Untracked, now_ms: i64) {
+        let untracked = UntrackedCommand {
+            draft: draft_says(request, link, now_ms),
+            ..untracked(link, reason, now_ms)
+        };
         if self.ledger.submit(Command::Untracked(untracked)).await.is_err() {
             self.ledger.count_missed(untracked_key(&link.tenant, &untracked));
         }
@@ -227,22 +231,44 @@ impl ClickFlow {
     }
 }
 
-fn decide(
-    request: &ClickRequest<'_>,
-    link: &LinkRoute,
-    now_ms: i64,
-) -> Result<(Assessment, ConsentState), Untracked> {
-    if request.head || request.agent == AgentClass::Bot {
+/// A click that may be tracked: its merged signals, and the state under the policy.
+type Granted = (Assessment, ConsentState);
+
+fn decide(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Result<Granted, Untracked> {
+    if request.is_no_visit() {
         return Err(Untracked::Bot);
     }
-    let policy = &link.tenant.policy.policy;
+    let policy = &link.tenant.policy_at(now_ms).policy;
+    let assessment = assess(request, link, policy, now_ms);
+    decide_click(&assessment, policy).map(|state| (assessment, state))
+}
+
+/// What the tenant's draft policy makes of the same request. Without a draft this is one look.
+fn draft_says(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Option<DraftSays> {
+    let shadow = link.tenant.shadow.as_ref()?;
+    if request.is_no_visit() {
+        return None;
+    }
+    let assessment = assess(request, link, &shadow.policy, now_ms);
+    Some(DraftSays {
+        draft: shadow.draft,
+        click: decide_click(&assessment, &shadow.policy).map(|_| ()),
+    })
+}
+
+fn assess(request: &ClickRequest<'_>, link: &LinkRoute, policy: &Policy, now_ms: i64) -> Assessment {
     let collector = Collector::Publisher {
         contract: link.contract,
     };
-    let assessment = request
-        .signals
-        .assess(collector, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
-    decide_click(&assessment, policy).map(|state| (assessment, state))
+    let now_s = now_ms.div_euclid(1_000);
+    request.signals.assess(collector, policy.terms(), now_s)
+}
+
+impl ClickRequest<'_> {
+    /// Whether nobody clicked: a robot, or a program that only asks for the head.
+    fn is_no_visit(&self) -> bool {
+        self.head || self.agent == AgentClass::Bot
+    }
 }
 
 /// The random parts of a click, from one draw.
@@ -272,7 +298,13 @@ impl Drawn {
 }
 
 /// What the token says. Numbers that do not fit its fields give no token.
-fn claims(link: &LinkRoute, key: ClickKey, consent_bits: u16, epoch: u16) -> Option<TokenClaims> {
+fn claims(
+    link: &LinkRoute,
+    key: ClickKey,
+    policy_version: u16,
+    consent_bits: u16,
+    epoch: u16,
+) -> Option<TokenClaims> {
     Some(TokenClaims {
         click: key.click,
         campaign: u32::try_from(link.campaign.number).ok()?,
@@ -280,7 +312,7 @@ fn claims(link: &LinkRoute, key: ClickKey, consent_bits: u16, epoch: u16) -> Opt
         shop: u16::try_from(link.shop.number).ok()?,
         issued_at_ticks: u64::try_from(key.issued_at_ticks).ok()?,
         consent_bits,
-        policy_version: link.tenant.policy.version,
+        policy_version,
         retention_epoch: epoch,
     })
 }
@@ -291,6 +323,7 @@ fn untracked(link: &LinkRoute, reason: Untracked, now_ms: i64) -> UntrackedComma
         campaign: link.campaign.number,
         reason,
         now_ms,
+        draft: None,
     }
 }
 

@@ -71,9 +71,9 @@ impl ConsentFlow {
             // The privacy role speaks for people at any of the tenant's shops.
             None => tenant.shops.values().map(Arc::clone).collect(),
         };
-        let policy = &tenant.policy.policy;
         let now_ms = self.live.now_ms();
-        let assessment = signals.assess(Collector::Shop, policy.tcf_vendor_id, now_ms.div_euclid(1_000));
+        let policy = &tenant.policy_at(now_ms).policy;
+        let assessment = signals.assess(Collector::Shop, policy.terms(), now_ms.div_euclid(1_000));
         if assessment.state(policy) == ConsentState::Malformed {
             return Err(FlowError::Refused(Reason::ConsentMalformed));
         }
@@ -84,7 +84,8 @@ impl ConsentFlow {
         for shop in &shops {
             let command = ConsentCommand {
                 tenant: tenant.number(),
-                shop: Some(shop.number),
+                shop: shop.number,
+                from_shop: caller.shop.is_some(),
                 actor: caller.actor.clone(),
                 reference: reference(tenant, shop, about),
                 assessment,

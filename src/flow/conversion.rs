@@ -14,8 +14,9 @@ use crate::domain::campaign::ShopAuth;
 use crate::domain::event::Actor;
 use crate::domain::ids::{ClickKey, RequestId, time_ordered};
 use crate::domain::money::{Currency, parse_amount};
+use crate::domain::policy::Policy;
 use crate::domain::postback::{Details, Form, Status};
-use crate::domain::refusal::{Reason, RefusalMode};
+use crate::domain::refusal::Reason;
 use crate::domain::routing::{ShopRoute, TenantRoute};
 use crate::domain::signal::Collector;
 use crate::domain::signature::{Signed, verify};
@@ -42,11 +43,6 @@ impl Sender {
             in_order: true,
             ..self
         }
-    }
-
-    /// How this shop is answered.
-    pub fn mode(&self) -> RefusalMode {
-        self.shop.refusal.unwrap_or(self.tenant.policy.policy.refusal)
     }
 }
 
@@ -183,7 +179,6 @@ impl ConversionFlow {
         let token = open(tenant, shop, form.token);
         let goal = goal(tenant, shop, &token, form.goal.unwrap_or(DEFAULT_GOAL));
         let order = order(tenant, shop, &token, goal, form);
-        let policy = &tenant.policy.policy;
         // Hashed here and not by the ledger, which all others wait for.
         let click_entry = match &token {
             Token::Opened { click, .. } => Some(tenant.keys.suppressed_click(&click.click)),
@@ -194,6 +189,12 @@ impl ConversionFlow {
                 .keys
                 .suppressed_order(order.shop, order.goal, &order.order_hash)
         });
+        let policy = &tenant.policy_at(now_ms).policy;
+        let assess = |policy: &Policy| {
+            let now_s = now_ms.div_euclid(1_000);
+            form.signals.assess(Collector::Shop, policy.terms(), now_s)
+        };
+        let shadow = tenant.shadow.as_ref();
         let random: [u8; 64] = self.live.random();
         Ok(PostbackCommand {
             tenant: tenant.number(),
@@ -216,10 +217,8 @@ impl ConversionFlow {
             customer_hash: form
                 .customer_ref
                 .map(|text| tenant.keys.customer_hash(shop.number, text)),
-            assessment: form
-                .signals
-                .assess(Collector::Shop, policy.tcf_vendor_id, now_ms.div_euclid(1_000)),
-            mode: sender.mode(),
+            assessment: assess(policy),
+            draft: shadow.map(|shadow| (shadow.draft, assess(&shadow.policy))),
             test: form.test,
             dry_run: form.dry_run,
             request,

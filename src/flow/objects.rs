@@ -39,8 +39,10 @@ macro_rules! common {
     };
 }
 
+mod approval;
 mod campaign;
 mod key;
+mod policy;
 mod session;
 mod shop;
 mod tenant;
@@ -51,7 +53,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+pub use approval::ApprovalOf;
 pub use key::NewKey;
+pub use policy::{PolicyStanding, PolicyWish, ShadowReport};
 pub use session::{Effect, Session};
 pub use tenant::TenantInForce;
 pub use user::PasswordEdit;
@@ -64,6 +68,7 @@ use crate::domain::draft::{Fault, Fields};
 use crate::domain::event::{Actor, Change};
 use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
+use crate::domain::routing::TenantRoute;
 use crate::store::objects::Kept;
 
 /// Who acts, in whose scope, and by which request.
@@ -175,6 +180,13 @@ impl ObjectsFlow {
     /// Over the shared parts.
     pub fn new(live: Arc<Live>) -> Self {
         Self { live }
+    }
+
+    /// The caller's tenant as routing has it.
+    fn tenant_route(&self, number: i64) -> Result<Arc<TenantRoute>, FlowError> {
+        let routing = self.live.routing();
+        let tenant = routing.tenants.get(&number);
+        tenant.cloned().ok_or(FlowError::Refused(Reason::NotFound))
     }
 
     /// Makes an object.

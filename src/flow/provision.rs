@@ -159,10 +159,16 @@ impl Work<'_> {
         hashes: Vec<Option<PasswordHash>>,
     ) -> Result<(), ApplyError> {
         self.session.enter(0);
-        let (tenant, _) = self
-            .put_named::<Tenant>(&plan.tenant, &plan.tenant.draft.slug)
-            .await?;
+        let slug = &plan.tenant.draft.slug;
+        let mut last_version = 0;
+        if let Some(old) = self.session.find_named::<Tenant>(slug).await? {
+            self.session.enter(old.object.number);
+            last_version = self.session.last_policy_version().await?;
+            self.session.enter(0);
+        }
+        let (tenant, _) = self.put_named::<Tenant>(&plan.tenant, slug).await?;
         self.session.enter(tenant.object.number);
+        self.show_pending(&plan.tenant.place, last_version).await?;
         for shop in &plan.shops {
             self.shop(shop).await?;
         }
@@ -178,6 +184,27 @@ impl Work<'_> {
         }
         for (user, hash) in plan.users.iter().zip(hashes) {
             self.user(user, hash).await?;
+        }
+        Ok(())
+    }
+
+    /// Names the policy versions that are there and have no effect yet: whoever reads "changed" would think otherwise.
+    async fn show_pending(&mut self, place: &FilePlace, last_version: u16) -> Result<(), ApplyError> {
+        for version in self.session.pending_policies().await? {
+            let is_new = version > last_version;
+            self.done.push(Applied {
+                kind: "policy",
+                name: format!(
+                    "{}, version {version}: waits for its time or an approval",
+                    place.name
+                ),
+                effect: if is_new {
+                    Effect::Created
+                } else {
+                    Effect::Unchanged
+                },
+                made: None,
+            });
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! goes through [`tx::Tx`] and sea-orm. On SQLite each has a connection of its own and a fair lock lets one of them write
 //! at a time.
 
+mod approvals;
 pub mod batch;
 mod campaigns;
 pub mod cells;
@@ -14,6 +15,7 @@ pub mod conversions;
 pub mod keys;
 pub mod lanes;
 pub mod objects;
+pub mod policies;
 pub mod purge;
 pub mod reports;
 pub mod routing;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::connect::StoreError;
 use super::tx::{Reader, Tx};
+use crate::domain::approval::Approval;
 use crate::domain::campaign::{Campaign, Publisher, Reference, Shop, User};
 use crate::domain::draft::Name;
 
@@ -74,6 +75,8 @@ pub enum Target {
     Campaign,
     /// A user.
     User,
+    /// An approval.
+    Approval,
 }
 
 /// The ids of the objects that some rows name.
@@ -93,6 +96,7 @@ impl Ids {
             Target::Publisher => "publisher",
             Target::Campaign => "campaign",
             Target::User => "account",
+            Target::Approval => "approval",
         };
         let id = self.0.get(&(target, number)).copied();
         let id = id.ok_or(StoreError::Inconsistent { table, column })?;
@@ -125,6 +129,7 @@ impl Ids {
                 Target::Publisher => ids_of::<Publisher, C>(connection, tenant, numbers).await?,
                 Target::Campaign => ids_of::<Campaign, C>(connection, tenant, numbers).await?,
                 Target::User => ids_of::<User, C>(connection, tenant, numbers).await?,
+                Target::Approval => ids_of::<Approval, C>(connection, tenant, numbers).await?,
             };
             ids.extend(found.into_iter().map(|(number, id)| ((target, number), id)));
         }
@@ -182,7 +187,21 @@ async fn find<T: Kept, C: ConnectionTrait>(
     Ok(read_rows(connection, scope, select).await?.pop())
 }
 
+async fn numbered<T: Kept, C: ConnectionTrait>(
+    connection: &C,
+    scope: i64,
+    number: i64,
+) -> Result<Option<T>, StoreError> {
+    let select = within::<T>(scope).filter(T::columns().number.eq(number));
+    Ok(read_rows(connection, scope, select).await?.pop())
+}
+
 impl Reader<'_> {
+    /// The object with this number, if it is of this scope.
+    pub async fn numbered<T: Kept>(&self, scope: i64, number: i64) -> Result<Option<T>, StoreError> {
+        numbered(self.connection(), scope, number).await
+    }
+
     /// The object with this id, if it is of this scope.
     pub async fn find<T: Kept>(&self, scope: i64, id: Uuid) -> Result<Option<T>, StoreError> {
         find(self.connection(), scope, id).await
@@ -209,6 +228,11 @@ impl Tx {
     /// The object with this id, if it is of this scope.
     pub async fn find<T: Kept>(&self, scope: i64, id: Uuid) -> Result<Option<T>, StoreError> {
         find(self.connection(), scope, id).await
+    }
+
+    /// The object with this number, if it is of this scope.
+    pub async fn numbered<T: Kept>(&self, scope: i64, number: i64) -> Result<Option<T>, StoreError> {
+        numbered(self.connection(), scope, number).await
     }
 
     /// The object that a draft names, if it is of this scope.

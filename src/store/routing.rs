@@ -9,13 +9,13 @@ use zeroize::Zeroizing;
 
 use super::connect::{Store, StoreError};
 use super::keys::assemble;
+use super::policies;
 use crate::domain::access::{Principal, Role};
 use crate::domain::campaign::{Object, ShopAuth, Tenant};
 use crate::domain::keyring::KeyRing;
 use crate::domain::keys::{Place, Secret};
 use crate::domain::landing::Template;
 use crate::domain::money::Currency;
-use crate::domain::policy::{Policy, PolicyVersion};
 use crate::domain::refusal::RefusalMode;
 use crate::domain::routing::{CampaignRoute, LinkRoute, Routing, ShopRoute, TenantRoute};
 
@@ -55,7 +55,7 @@ impl Store {
         Ok(row.try_get("", "version")?)
     }
 
-    /// Reads everything. `now_ms` chooses the policy versions in force.
+    /// Reads everything. `now_ms` chooses the policy versions that are still needed.
     pub async fn load_routing(&self, root: &Secret, now_ms: i64) -> Result<Routing, StoreError> {
         // The version first: a change that comes in between is then noticed at the next look.
         let version = self.routing_version().await?;
@@ -87,7 +87,7 @@ async fn load_tenant<C: ConnectionTrait>(
 ) -> Result<(TenantRoute, Vec<(String, i64)>), StoreError> {
     let number = row.tenant;
     let keys = assemble(&super::keys::key_rows(connection, number).await?, number, root)?;
-    let policy = load_policy(connection, number, now_ms).await?;
+    let (policies, shadow) = policies::load(connection, number, now_ms).await?;
     let campaigns = load_campaigns(connection, number).await?;
     let (shops, references) = load_shops(connection, number, &keys).await?;
     let zone = row.time_zone.parse().map_err(|_| StoreError::Inconsistent {
@@ -112,56 +112,20 @@ async fn load_tenant<C: ConnectionTrait>(
         slug: row.slug,
         time_zone: row.time_zone,
         controller,
+        four_eyes: row.four_eyes,
     };
     Ok((
         TenantRoute {
             tenant,
             zone,
-            policy,
+            policies,
+            shadow,
             keys,
             shops,
             campaigns,
         },
         references,
     ))
-}
-
-/// The newest policy version whose time has come.
-pub(super) async fn load_policy<C: ConnectionTrait>(
-    connection: &C,
-    tenant: i64,
-    now_ms: i64,
-) -> Result<PolicyVersion, StoreError> {
-    use entity::policy::Column;
-    let row = entity::policy::Entity::find()
-        .filter(Column::Tenant.eq(tenant))
-        .filter(Column::EffectiveFromMs.lte(now_ms))
-        .order_by_desc(Column::Version)
-        .one(connection)
-        .await?;
-    let Some(row) = row else {
-        // The clock stands before the first version: the first one holds.
-        let first = entity::policy::Entity::find()
-            .filter(Column::Tenant.eq(tenant))
-            .order_by_asc(Column::Version)
-            .one(connection)
-            .await?
-            .ok_or(StoreError::Inconsistent {
-                table: "policy",
-                column: "version",
-            })?;
-        return policy_version(&first);
-    };
-    policy_version(&row)
-}
-
-pub(super) fn policy_version(row: &entity::policy::Model) -> Result<PolicyVersion, StoreError> {
-    let version = u16::try_from(row.version).map_err(|_| StoreError::Inconsistent {
-        table: "policy",
-        column: "version",
-    })?;
-    let policy: Policy = parse(&row.document, "policy", "document")?;
-    Ok(PolicyVersion { version, policy })
 }
 
 type Shops = (HashMap<i64, Arc<ShopRoute>>, Vec<(String, i64)>);

@@ -1,14 +1,12 @@
-//! Rows of tenants and their policy versions.
+//! Rows of tenants.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::ActiveValue::Set;
 
 use super::connect::StoreError;
 use super::objects::{ColumnOf, Columns, Ids, Kept, Named, RowOf};
-use super::routing::{load_policy, parse, policy_version};
+use super::routing::parse;
 use super::rows::{document, object};
-use super::tx::{Reader, Tx};
 use crate::domain::campaign::Tenant;
-use crate::domain::policy::PolicyVersion;
 use entity::tenant::{ActiveModel, Column, Entity};
 
 impl Kept for Tenant {
@@ -34,6 +32,7 @@ impl Kept for Tenant {
             controller: Set(controller
                 .map(|controller| document(controller, "tenant", "controller"))
                 .transpose()?),
+            four_eyes: Set(self.four_eyes),
             created_at_ms: Set(self.object.created_at_ms),
             updated_at_ms: Set(self.object.updated_at_ms),
             archived_at_ms: Set(self.object.archived_at_ms),
@@ -49,6 +48,7 @@ impl Kept for Tenant {
                 .transpose()?,
             slug: row.slug,
             time_zone: row.time_zone,
+            four_eyes: row.four_eyes,
         })
     }
 }
@@ -56,46 +56,5 @@ impl Kept for Tenant {
 impl Named for Tenant {
     fn name() -> ColumnOf<Self> {
         Column::Slug
-    }
-}
-
-impl Reader<'_> {
-    /// The policy in force.
-    pub async fn policy(&self, tenant: i64, now_ms: i64) -> Result<PolicyVersion, StoreError> {
-        load_policy(self.connection(), tenant, now_ms).await
-    }
-}
-
-impl Tx {
-    /// The newest policy version; none while the tenant is being made.
-    pub async fn newest_policy(&self, tenant: i64) -> Result<Option<PolicyVersion>, StoreError> {
-        let row = entity::policy::Entity::find()
-            .filter(entity::policy::Column::Tenant.eq(tenant))
-            .order_by_desc(entity::policy::Column::Version)
-            .one(self.connection())
-            .await?;
-        row.as_ref().map(policy_version).transpose()
-    }
-
-    /// Writes a policy version that is in force at once.
-    pub async fn insert_policy(
-        &self,
-        tenant: i64,
-        version: &PolicyVersion,
-        author: &str,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let row = entity::policy::ActiveModel {
-            tenant: Set(tenant),
-            version: Set(i64::from(version.version)),
-            document: Set(document(&version.policy, "policy", "document")?),
-            author: Set(author.to_owned()),
-            effective_from_ms: Set(now_ms),
-            created_at_ms: Set(now_ms),
-        };
-        entity::policy::Entity::insert(row)
-            .exec_without_returning(self.connection())
-            .await?;
-        Ok(())
     }
 }

@@ -198,7 +198,7 @@ async fn a_change_of_configuration_on_one_node_is_in_force_on_the_other() {
         let before = [("token", token.as_str()), ("order_id", "A-1")];
         twin.shop().postback(&before).await.is(422, "refused", "consent_missing");
         app.provision(
-            "[[tenant]]\nslug = \"acme\"\npolicy = \"inherit_click\"\nrefusal = \"drop\"\ntcf_vendor_id = 755\n\
+            "[[tenant]]\nslug = \"acme\"\npolicy = \"inherit_click\"\npolicy_reason = \"a test\"\nrefusal = \"drop\"\ntcf_vendor_id = 755\n\
              time_zone = \"Europe/Berlin\"\n\
              [[tenant.link]]\nslug = \"Newest\"\ncampaign = \"autumn\"\npublisher = \"news\"\n",
         )

@@ -50,6 +50,7 @@ fn tenant(policy: &str, mode: &str) -> String {
         [[tenant]]
         slug = "{slug}"
         policy = "{policy}"
+        policy_reason = "the rows of this policy"
         refusal = "{mode}"
           [[tenant.shop]]
           slug = "main"

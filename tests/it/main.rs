@@ -13,6 +13,7 @@
 #[macro_use]
 mod harness;
 
+mod approval;
 mod auth;
 mod bad_input;
 mod bad_values;
@@ -25,6 +26,9 @@ mod correction;
 mod decision;
 mod order_of_checks;
 mod outage;
+mod policy;
+mod policy_effects;
+mod policy_shadow;
 mod postback;
 mod postback_modes;
 mod retention;

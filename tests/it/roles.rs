@@ -101,6 +101,8 @@ async fn ids(app: &TestApp) -> Vec<String> {
         "goals",
         "users",
         "api-keys",
+        "policies",
+        "approvals",
     ] {
         let page = app.manager().get(&format!("/v1/{kind}?limit=100")).await.json();
         let items = page["items"].as_array().expect("items").clone();

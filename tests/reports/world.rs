@@ -220,6 +220,31 @@ pub fn traffic(
     }
 }
 
+async fn insert_policy(rows: &DatabaseConnection, tenant: i64, at: i64) {
+    let policy = entity::policy::Model {
+        tenant,
+        policy: 1,
+        id: id(tenant, 9, 1),
+        version: Some(1),
+        document: serde_json::to_string(&Policy::default()).expect("a policy"),
+        author: "test".to_owned(),
+        author_account: None,
+        reason: None,
+        replaces: None,
+        approval: None,
+        requested_from_ms: Some(at),
+        effective_from_ms: Some(at),
+        rejected: false,
+        created_at_ms: at,
+        updated_at_ms: at,
+        archived_at_ms: None,
+    };
+    entity::policy::Entity::insert(policy.into_active_model())
+        .exec_without_returning(rows)
+        .await
+        .expect("a row");
+}
+
 async fn insert_objects(rows: &DatabaseConnection, tenant: i64, slug: &str) {
     let at = ms(NOW);
     let (created_at_ms, updated_at_ms, archived_at_ms) = (at, at, None);
@@ -238,15 +263,11 @@ async fn insert_objects(rows: &DatabaseConnection, tenant: i64, slug: &str) {
         slug: slug.to_owned(),
         time_zone: "Europe/Berlin".to_owned(),
         controller: None,
+        four_eyes: false,
         updated_at_ms,
         archived_at_ms
     });
-    insert!(policy {
-        version: 1,
-        document: serde_json::to_string(&Policy::default()).expect("a policy"),
-        author: "test".to_owned(),
-        effective_from_ms: at
-    });
+    insert_policy(rows, tenant, at).await;
     for (number, name) in [(1, "autumn"), (2, "winter")] {
         insert!(shop {
             shop: number,

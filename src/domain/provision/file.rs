@@ -6,7 +6,10 @@ use toml::value::Datetime;
 
 use crate::domain::access::Role;
 use crate::domain::campaign::{Controller, ShopAuth};
-use crate::domain::policy::{Mode, Purpose, UntrackedCounts, required_by_default};
+use crate::domain::policy::{
+    CONSENT_AGE_DAYS, DenialErases, GpcHandling, INHERIT_WINDOW_HOURS, Jurisdiction, Mode, Purpose,
+    UntrackedCounts, required_by_default,
+};
 use crate::domain::refusal::RefusalMode;
 
 /// The whole file.
@@ -28,6 +31,19 @@ pub(super) struct TenantTable {
     pub tcf_vendor_id: Option<u16>,
     #[serde(default = "required_by_default")]
     pub require: Vec<Purpose>,
+    #[serde(default)]
+    pub jurisdictions: Vec<Jurisdiction>,
+    #[serde(default = "consent_age_days")]
+    pub max_consent_age_days: u16,
+    #[serde(default)]
+    pub gpc: GpcHandling,
+    #[serde(default = "inherit_window_hours")]
+    pub inherit_window_hours: u16,
+    #[serde(default)]
+    pub shop_denial_erases: DenialErases,
+    pub policy_reason: Option<String>,
+    pub policy_effective_from: Option<Datetime>,
+    pub four_eyes: Option<bool>,
     #[serde(default = "utc")]
     pub time_zone: String,
     #[serde(default)]
@@ -43,6 +59,14 @@ pub(super) struct TenantTable {
     pub link: Vec<Spanned<LinkTable>>,
     #[serde(default)]
     pub user: Vec<Spanned<UserTable>>,
+}
+
+fn consent_age_days() -> u16 {
+    CONSENT_AGE_DAYS
+}
+
+fn inherit_window_hours() -> u16 {
+    INHERIT_WINDOW_HOURS
 }
 
 fn utc() -> String {

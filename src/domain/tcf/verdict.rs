@@ -9,8 +9,8 @@ use std::fmt;
 
 use super::TcString;
 
-/// Thirteen months: no tenant may rely on a string for longer, whatever maximum age is asked for.
-pub const LONGEST_AGE_SECONDS: i64 = 395 * 86_400;
+/// The most that thirteen months can have: nobody may rely on a string for longer, whatever maximum age is asked for.
+pub const LONGEST_AGE_SECONDS: i64 = 397 * 86_400;
 
 /// How far the clock of a consent platform may be ahead of ours.
 const CLOCK_LEAD_SECONDS: i64 = 48 * 3_600;

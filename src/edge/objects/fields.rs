@@ -10,14 +10,17 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::access::Role;
+use crate::domain::approval::{ApprovalKind, ApprovalState};
 use crate::domain::campaign::{ShopAuth, time_zones};
 use crate::domain::credential::Environment;
 use crate::domain::ids;
 use crate::domain::money::Currency;
-use crate::domain::policy::{Mode, Purpose, UntrackedCounts};
+use crate::domain::policy::{DenialErases, GpcHandling, Jurisdiction, Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
 pub use crate::edge::request::given;
-pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, set};
+pub use scalars::{
+    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, VendorId, WindowDays, set,
+};
 
 /// The schema of a type, as a component under the type's own name.
 macro_rules! described {
@@ -128,6 +131,10 @@ texts! {
     Slug: 1 to 64, "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", "autumn";
     /// Free text without control characters.
     FreeText: 1 to 128, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "Acme Versicherung AG";
+    /// Why something was done, without control characters.
+    ReasonText: 1 to 500, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "Visitors of the US campaigns only.";
+    /// Who acted, as the trail names it.
+    ActorText: 4 to 32, "^[a-z_]+(?::[0-9]{1,19})?$", "key:3";
     /// A sub-id; never cut.
     SubId: 1 to 255, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "spring";
     /// A country, ISO 3166-1 alpha-2.
@@ -247,6 +254,8 @@ ids! {
     GoalId = "gol_";
     UserId = "usr_";
     ApiKeyId = "key_";
+    PolicyId = "pol_";
+    ApprovalId = "apr_";
 }
 
 /// Words of the domain, with every word that there is.
@@ -276,6 +285,16 @@ words! {
     PurposeWord(Purpose): ["access", "measure", "personalise"];
     /// Where untracked clicks are counted.
     UntrackedWord(UntrackedCounts): ["campaign", "tenant"];
+    /// Where visitors are, as far as the law there asks for different things.
+    JurisdictionWord(Jurisdiction): ["eea", "uk", "ch", "us"];
+    /// What Global Privacy Control means.
+    GpcWord(GpcHandling): ["deny", "tcf_overrides"];
+    /// What a "no" from the shop erases.
+    DenialWord(DenialErases): ["click", "person", "nothing"];
+    /// What kind of change an approval is about.
+    ApprovalKindWord(ApprovalKind): ["policy", "four_eyes_end"];
+    /// What has become of an approval.
+    ApprovalStateWord(ApprovalState): ["waiting", "approved", "rejected", "withdrawn"];
     /// How a shop's server proves who it is.
     AuthWord(ShopAuth): ["bearer", "hmac", "token_only"];
     /// What a generated key says of itself.
@@ -327,6 +346,11 @@ mod tests {
         all_read::<RefusalWord>(2);
         all_read::<PurposeWord>(Purpose::ALL.len());
         all_read::<UntrackedWord>(2);
+        all_read::<JurisdictionWord>(Jurisdiction::ALL.len());
+        all_read::<GpcWord>(2);
+        all_read::<DenialWord>(3);
+        all_read::<ApprovalKindWord>(2);
+        all_read::<ApprovalStateWord>(4);
         all_read::<AuthWord>(3);
         all_read::<RoleWord>(Role::ALL.len() - 1);
         assert!(words_of::<CurrencyCode>().contains(&"EUR".into()));

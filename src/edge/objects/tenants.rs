@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use super::answers::{Clashing, Invalid, NotFound};
 use super::fields::{
     Address, ApiKeyText, Country, Edit, FreeText, PlainUrl, PolicyMode, PolicyVersionNumber, PurposeWord,
-    RefusalWord, Slug, TenantId, TimeZone, UntrackedWord, VendorId, given, set,
+    ReasonText, RefusalWord, Slug, TenantId, TimeZone, UntrackedWord, VendorId, given, set,
 };
 use super::pages::{Page, PageQuery};
 use super::{Acting, Created, Life, created, example_object};
@@ -109,6 +109,8 @@ pub struct TenantBody {
     tcf_vendor_id: Option<VendorId>,
     /// Where untracked clicks are counted.
     untracked_counts: UntrackedWord,
+    /// Whether a change of the policy takes effect only after another user approved it.
+    four_eyes: bool,
     /// The key of the first manager: only in the answer that made the tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -134,6 +136,7 @@ impl TenantBody {
             require: policy.require.into_iter().map(PurposeWord).collect(),
             tcf_vendor_id: policy.tcf_vendor_id.map(VendorId),
             untracked_counts: UntrackedWord(policy.untracked_counts),
+            four_eyes: tenant.four_eyes,
             api_key: None,
         }
     }
@@ -150,6 +153,7 @@ impl TenantBody {
                     jurisdiction: "DE".to_owned(),
                     notice_url: "https://acme.example/datenschutz".to_owned(),
                 }),
+                four_eyes: false,
             },
             policy: PolicyVersion {
                 version: 1,
@@ -192,6 +196,10 @@ pub struct TenantCreate {
     tcf_vendor_id: Option<VendorId>,
     /// Where untracked clicks are counted; per `campaign` if left out.
     untracked_counts: Option<UntrackedWord>,
+    /// Why the policy is as it is; `inherit_click` and `opt_out` need a reason.
+    policy_reason: Option<ReasonText>,
+    /// Whether later changes of the policy take effect only after another user approved them; no if left out.
+    four_eyes: Option<bool>,
     /// Whether to make the key of a first manager; without one nobody can get in.
     #[serde(default = "yes")]
     manager_key: bool,
@@ -216,7 +224,11 @@ impl TenantCreate {
                 untracked_counts: self
                     .untracked_counts
                     .map_or_else(UntrackedCounts::default, |word| word.0),
+                ..Policy::default()
             },
+            four_eyes: self.four_eyes,
+            policy_reason: self.policy_reason.map(|text| text.0),
+            policy_from_ms: None,
         }
     }
 }
@@ -258,6 +270,15 @@ pub struct TenantChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(nullable = false)]
     untracked_counts: Option<UntrackedWord>,
+    /// Why the policy is changed; needed where the change chooses `inherit_click` or `opt_out`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    policy_reason: Option<ReasonText>,
+    /// Whether a change of the policy takes effect only after another user approved it. Giving that up takes an approval
+    /// itself.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    four_eyes: Option<bool>,
 }
 
 impl TenantChange {
@@ -276,6 +297,8 @@ impl TenantChange {
             &mut policy.untracked_counts,
             self.untracked_counts.map(|word| word.0),
         );
+        draft.policy_reason = self.policy_reason.map(|text| text.0);
+        draft.four_eyes = self.four_eyes.or(draft.four_eyes);
     }
 }
 
@@ -355,7 +378,9 @@ pub async fn read_tenant(
 
 /// Change a tenant
 ///
-/// What the body leaves out stays as it is. A change of the policy makes a new version, in force at once.
+/// What the body leaves out stays as it is. A change of the policy makes a new version, in force at once or, where the
+/// tenant works by the four-eyes principle, once another user has approved it. The rest of the policy is changed with
+/// `POST /v1/policies`.
 #[utoipa::path(patch, path = "/v1/tenants/{id}", operation_id = "change_tenant", tag = "tenants",
     security(("bearer" = [])),
     params(("id" = TenantId, Path, description = "The tenant's id.")),

@@ -1,5 +1,7 @@
 //! Changes after the fact, inside their batch: consent that the shop forwards, and conversions that it corrects.
 
+mod denial;
+
 use uuid::Uuid;
 
 use super::command::{AmendCommand, Amended, ConsentCommand, Reference, Reply, Target};
@@ -8,6 +10,7 @@ use crate::domain::consent::ConsentState;
 use crate::domain::event::{AuditEvent, Change, LOG_EPOCH, commitment};
 use crate::domain::ids::ClickKey;
 use crate::domain::money::{Currency, parse_amount};
+use crate::domain::policy::DenialErases;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
@@ -24,7 +27,7 @@ impl Work {
         // What this batch has recorded so far may be what the change is about.
         self.flush()?;
         let clicks = self.clicks_of(consent).await?;
-        let state = consent.assessment.state(&tenant.policy.policy);
+        let state = consent.assessment.state(&tenant.policy_at(consent.now_ms).policy);
         let applied = match state {
             _ if clicks.is_empty() => false,
             ConsentState::Denied => self.withdraw(consent, &tenant, &clicks).await?,
@@ -60,7 +63,13 @@ impl Work {
         event.day = Some(day_of(tenant, consent.now_ms).1);
         event.reason = Some(Reason::ConsentWithdrawn.code());
         event.request_id = Some(consent.request.to_string());
-        let had_effect = self.erase(tenant, clicks, event).await?;
+        // The privacy officer's word is the person's own; a shop's "no" goes as far as the policy says.
+        let erases = if consent.from_shop {
+            tenant.policy_at(consent.now_ms).policy.shop_denial_erases
+        } else {
+            DenialErases::Click
+        };
+        let had_effect = self.end_clicks(tenant, clicks.to_vec(), erases, event).await?;
         self.note_change(consent, tenant, "withdrawn", change);
         Ok(had_effect)
     }
@@ -73,6 +82,7 @@ impl Work {
     ) -> Result<bool, StoreError> {
         let living = self.batch.click_facts(&mut clicks.to_vec(), true).await?;
         let bits = i64::from(consent.assessment.bits(ConsentState::Granted));
+        let version = tenant.policy_at(consent.now_ms).version;
         for (place, key) in (0_u8..).zip(clicks.iter().filter(|key| living.contains_key(key))) {
             // One change may concern several clicks; each gets a record of its own.
             let mut id = *consent.record.as_bytes();
@@ -84,7 +94,7 @@ impl Work {
                 collector: 1,
                 consent_bits: bits,
                 signal_kinds: i64::from(consent.assessment.kinds()),
-                policy_version: i64::from(tenant.policy.version),
+                policy_version: i64::from(version),
             });
         }
         if living.is_empty() {
@@ -103,9 +113,9 @@ impl Work {
     ) {
         let mut event = AuditEvent::new(consent.tenant, "consent.changed", &consent.actor, outcome, nonce);
         event.day = Some(day_of(tenant, consent.now_ms).1);
-        event.policy_version = Some(tenant.policy.version);
+        event.policy_version = Some(tenant.policy_at(consent.now_ms).version);
         event.request_id = Some(consent.request.to_string());
-        event.shop = consent.shop;
+        event.shop = Some(consent.shop);
         self.entries.push(event.into());
     }
 

@@ -13,7 +13,7 @@ use crate::domain::event::Actor;
 use crate::domain::ids::{ClickKey, RequestId};
 use crate::domain::keys::NONCE_BYTES;
 use crate::domain::money::Currency;
-use crate::domain::refusal::{Outcome, Reason, RefusalMode, Untracked};
+use crate::domain::refusal::{Outcome, Reason, Untracked};
 use crate::store::batch::facts::OrderRef;
 use crate::store::batch::rows::ClickRow;
 
@@ -107,6 +107,17 @@ pub struct ClickCommand {
     pub now_ms: i64,
     /// Random bytes for the batch's audit event, should this be its first click.
     pub nonce: [u8; 16],
+    /// What the draft policy says, if one runs.
+    pub draft: Option<DraftSays>,
+}
+
+/// What a draft policy makes of a click. It changes nothing; where it differs is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DraftSays {
+    /// The number of the draft's record.
+    pub draft: i64,
+    /// Tracked, or why not.
+    pub click: Result<(), Untracked>,
 }
 
 /// A click that is only counted.
@@ -120,6 +131,8 @@ pub struct UntrackedCommand {
     pub reason: Untracked,
     /// When it happened: only its day is kept.
     pub now_ms: i64,
+    /// What the draft policy says, if one runs.
+    pub draft: Option<DraftSays>,
 }
 
 /// What the token turned out to be.
@@ -174,8 +187,8 @@ pub struct PostbackCommand {
     pub customer_hash: Option<[u8; 16]>,
     /// The merged signals.
     pub assessment: Assessment,
-    /// How this shop is answered.
-    pub mode: RefusalMode,
+    /// The same as the draft policy has them read, with the number of the draft's record, if one runs.
+    pub draft: Option<(i64, Assessment)>,
     /// Whether it is a test.
     pub test: bool,
     /// Whether nothing may be kept of it.
@@ -214,7 +227,9 @@ pub struct ConsentCommand {
     /// The tenant's number.
     pub tenant: i64,
     /// The shop's number.
-    pub shop: Option<i64>,
+    pub shop: i64,
+    /// Whether the shop sent it, and not the tenant's privacy officer.
+    pub from_shop: bool,
     /// Who sent it.
     pub actor: Actor,
     /// Whom it is about.

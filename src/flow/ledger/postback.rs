@@ -2,14 +2,13 @@
 
 use super::command::{Answer, PostbackCommand, Reply, Token};
 use super::writer::{Work, day_of};
-use crate::domain::attribution::{
-    self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact, Verdict,
-};
+use crate::domain::attribution::{self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact};
 use crate::domain::campaign::MAX_WINDOW_DAYS;
-use crate::domain::consent::{ConsentState, is_granted};
+use crate::domain::consent::is_granted;
 use crate::domain::event::{AuditEvent, LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickKey, seconds_of};
 use crate::domain::keys::{ClickSecrets, Place};
+use crate::domain::policy::{DenialErases, Policy};
 use crate::domain::refusal::{Outcome, Reason};
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
@@ -30,12 +29,18 @@ impl Work {
     pub(super) async fn judge(&mut self, postback: &PostbackCommand) -> Result<Reply, StoreError> {
         let tenant = self.tenant(postback.tenant)?;
         let matched = self.matched(postback, &tenant);
-        let verdict = self.decide(postback, &tenant, matched.as_ref());
+        let policy = &tenant.policy_at(postback.now_ms).policy;
+        let facts = self.facts(postback, &tenant, policy, matched.as_ref());
+        let verdict = attribution::decide(&facts);
         let mut answer = Answer {
-            outcome: postback.mode.outcome(verdict.reason),
+            outcome: tenant.refusal_mode(postback.shop, policy).outcome(verdict.reason),
             reason: verdict.reason,
             conversion: None,
         };
+        if postback.draft.is_some() {
+            let said = (answer.outcome, answer.reason);
+            self.compare_postback(&tenant, postback, campaign_of(postback), &facts, said);
+        }
         let prior = postback.order.as_ref().and_then(|order| self.orders.get(order));
         if matches!(verdict.reason, Reason::Duplicate | Reason::DuplicateConflict) {
             answer.conversion = prior.map(|prior| prior.conversion_id);
@@ -52,7 +57,8 @@ impl Work {
             _ => self.refuse(postback, &tenant, &answer),
         }
         if verdict.erase_click {
-            self.erase_denied(postback, &tenant).await?;
+            self.end_denied(postback, &tenant, policy.shop_denial_erases)
+                .await?;
         }
         Ok(Reply::Verdict(answer))
     }
@@ -79,7 +85,13 @@ impl Work {
         })
     }
 
-    fn decide(&self, postback: &PostbackCommand, tenant: &TenantRoute, matched: Option<&Matched>) -> Verdict {
+    fn facts<'a>(
+        &self,
+        postback: &'a PostbackCommand,
+        tenant: &TenantRoute,
+        policy: &'a Policy,
+        matched: Option<&Matched>,
+    ) -> Facts<'a> {
         let (token, click, window_seconds) = match postback.token {
             Token::Missing => (TokenFact::Missing, ClickFact::Missing, 0),
             Token::Unreadable => (TokenFact::Unreadable, ClickFact::Missing, 0),
@@ -115,11 +127,11 @@ impl Work {
             Some(prior) if prior.content_hash == postback.content_hash => PriorFact::Same,
             Some(_) => PriorFact::Other,
         };
-        attribution::decide(&Facts {
+        Facts {
             goal_known: postback.goal.is_some(),
             currency_taken: postback.currency_taken,
             consent: &postback.assessment,
-            policy: &tenant.policy.policy,
+            policy,
             token,
             click,
             order_suppressed,
@@ -127,7 +139,7 @@ impl Work {
             window_seconds,
             occurred_at_s: postback.occurred_at_ms.div_euclid(1_000),
             now_s: postback.now_ms.div_euclid(1_000),
-        })
+        }
     }
 
     fn is_suppressed(&self, postback: &PostbackCommand, entry: Option<[u8; 32]>) -> bool {
@@ -145,7 +157,7 @@ impl Work {
             row: postback.conversion.as_bytes(),
             key_version: u32::try_from(matched.facts.retention_epoch).unwrap_or(0),
         };
-        let version = i64::from(tenant.policy.version);
+        let version = i64::from(tenant.policy_at(postback.now_ms).version);
         let (consent_bits, signal_kinds) = consent(postback, tenant);
         self.conversions.push(ConversionRow {
             tenant: postback.tenant,
@@ -227,10 +239,7 @@ impl Work {
     /// Of what is refused or dropped only a count and a leaf remain, both by the day.
     fn refuse(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, answer: &Answer) {
         let (day, day_text) = day_of(tenant, postback.now_ms);
-        let campaign = match postback.token {
-            Token::Opened { campaign, .. } => campaign,
-            Token::Missing | Token::Unreadable => 0,
-        };
+        let campaign = campaign_of(postback);
         let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
         if !postback.test {
             let key = (postback.tenant, day, postback.shop, campaign, outcome, reason);
@@ -245,23 +254,20 @@ impl Work {
             nonce,
         );
         event.day = Some(day_text);
-        event.policy_version = Some(tenant.policy.version);
+        event.policy_version = Some(tenant.policy_at(postback.now_ms).version);
         event.reason = Some(reason);
         event.request_id = Some(postback.request.to_string());
         event.test = postback.test;
         self.entries.push(event.into());
     }
 
-    /// The person's "no" at the shop ends everything about this click.
-    async fn erase_denied(
+    /// The person's "no" at the shop ends everything about this click, as far as the policy says.
+    async fn end_denied(
         &mut self,
         postback: &PostbackCommand,
         tenant: &TenantRoute,
+        erases: DenialErases,
     ) -> Result<(), StoreError> {
-        debug_assert_eq!(
-            postback.assessment.state(&tenant.policy.policy),
-            ConsentState::Denied
-        );
         let Token::Opened { click, .. } = postback.token else {
             return Ok(());
         };
@@ -270,7 +276,12 @@ impl Work {
         event.day = Some(day_of(tenant, postback.now_ms).1);
         event.reason = Some(Reason::ConsentDenied.code());
         event.request_id = Some(postback.request.to_string());
-        self.erase(tenant, &[click], event).await?;
+        let mut clicks = vec![click];
+        if let (DenialErases::Person, Some(customer)) = (erases, postback.customer_hash) {
+            // The refused order names the person as well as the recorded ones do.
+            clicks.extend(self.batch.clicks_of_customer(postback.tenant, customer).await?);
+        }
+        self.end_clicks(tenant, clicks, erases, event).await?;
         Ok(())
     }
 }
@@ -281,8 +292,16 @@ fn consent(postback: &PostbackCommand, tenant: &TenantRoute) -> (i64, i64) {
     if assessment.absent() {
         return (0, 0);
     }
-    let bits = assessment.bits(assessment.state(&tenant.policy.policy));
+    let bits = assessment.bits(assessment.state(&tenant.policy_at(postback.now_ms).policy));
     (i64::from(bits), i64::from(assessment.kinds()))
+}
+
+/// The campaign of the token; 0 without a readable one.
+fn campaign_of(postback: &PostbackCommand) -> i64 {
+    match postback.token {
+        Token::Opened { campaign, .. } => campaign,
+        Token::Missing | Token::Unreadable => 0,
+    }
 }
 
 fn verdict_event(
@@ -311,7 +330,7 @@ fn verdict_event(
         &matched.key.click.0,
         order_hash,
     )));
-    event.policy_version = Some(tenant.policy.version);
+    event.policy_version = Some(tenant.policy_at(postback.now_ms).version);
     event.reason = Some(reason.code());
     event.request_id = Some(postback.request.to_string());
     event.shop = Some(postback.shop);

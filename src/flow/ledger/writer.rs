@@ -4,6 +4,8 @@
 //! database rejects is tried again one command at a time, so that one bad row cannot refuse its neighbours. A batch whose
 //! commit has an unknown outcome is never tried again.
 
+mod shadow;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
@@ -50,15 +52,14 @@ pub(super) struct Work {
     pub(super) entries: Vec<Entry>,
     pub(super) erased: bool,
     click_rows: Vec<ClickRow>,
-    /// Clicks of each tenant, for one leaf per tenant: hashes, the first one's nonce and time.
-    leaves: BTreeMap<i64, Leaves>,
+    /// Clicks of each tenant and policy version, for one leaf each: hashes, the first one's nonce and time.
+    leaves: BTreeMap<(i64, u16), Leaves>,
 }
 
 struct Leaves {
     hashes: Vec<Hash>,
     nonce: [u8; 16],
     at_ms: i64,
-    policy_version: u16,
 }
 
 impl Writer {
@@ -221,7 +222,8 @@ impl Work {
             let Some(tenant) = routing.tenants.get(&postback.tenant) else {
                 continue;
             };
-            erasing |= postback.assessment.state(&tenant.policy.policy) == ConsentState::Denied;
+            let policy = &tenant.policy_at(postback.now_ms).policy;
+            erasing |= postback.assessment.state(policy) == ConsentState::Denied;
             if let Token::Opened { click, .. } = postback.token {
                 keys.push(click);
             }
@@ -264,7 +266,7 @@ impl Work {
         let Some(tenant) = self.routing.tenants.get(&number).map(Arc::clone) else {
             return Reply::Counted;
         };
-        let policy = &tenant.policy;
+        let policy = tenant.policy_at(click.now_ms);
         let state = match decide_click(&click.assessment, &policy.policy) {
             Ok(state) => state,
             Err(reason) => return self.count_click(click, reason),
@@ -293,11 +295,11 @@ impl Work {
             state: state.code(),
             commitment: &click.commitment,
         });
-        let leaves = self.leaves.entry(number).or_insert_with(|| Leaves {
+        let place = (number, policy.version);
+        let leaves = self.leaves.entry(place).or_insert_with(|| Leaves {
             hashes: Vec::new(),
             nonce: click.nonce,
             at_ms: click.now_ms,
-            policy_version: policy.version,
         });
         leaves.hashes.push(hash);
         let version = i64::from(policy.version);
@@ -307,6 +309,9 @@ impl Work {
             consent_bits: bits,
             ..row.clone()
         });
+        if let Some(draft) = click.draft {
+            self.compare_click(&tenant, click.row.campaign, click.now_ms, Ok(()), draft);
+        }
         Reply::Tracked
     }
 
@@ -317,17 +322,19 @@ impl Work {
             campaign: click.row.campaign,
             reason,
             now_ms: click.now_ms,
+            draft: click.draft,
         };
         self.count(&untracked)
     }
 
     fn count(&mut self, untracked: &UntrackedCommand) -> Reply {
-        if let Some(tenant) = self.routing.tenants.get(&untracked.tenant) {
-            *self
-                .counters
-                .untracked
-                .entry(untracked_key(tenant, untracked))
-                .or_default() += 1;
+        if let Some(tenant) = self.routing.tenants.get(&untracked.tenant).map(Arc::clone) {
+            let key = untracked_key(&tenant, untracked);
+            *self.counters.untracked.entry(key).or_default() += 1;
+            if let Some(draft) = untracked.draft {
+                let said = Err(untracked.reason);
+                self.compare_click(&tenant, untracked.campaign, untracked.now_ms, said, draft);
+            }
         }
         Reply::Counted
     }
@@ -370,8 +377,8 @@ impl Work {
 
     async fn finish(mut self, lane: i64) -> Result<(), StoreError> {
         self.flush()?;
-        for (tenant, leaves) in std::mem::take(&mut self.leaves) {
-            self.entries.push(click_batch(tenant, &leaves));
+        for ((tenant, policy_version), leaves) in std::mem::take(&mut self.leaves) {
+            self.entries.push(click_batch(tenant, policy_version, &leaves));
         }
         self.batch.add_counters(&self.counters, lane)?;
         match Trail::from_entries(self.entries) {
@@ -382,12 +389,12 @@ impl Work {
     }
 }
 
-/// One leaf for the clicks of one tenant in this batch.
-fn click_batch(tenant: i64, leaves: &Leaves) -> Entry {
+/// One leaf for the clicks of one tenant in this batch under one policy version.
+fn click_batch(tenant: i64, policy_version: u16, leaves: &Leaves) -> Entry {
     let mut event = AuditEvent::new(tenant, "click.batch", &Actor::Link, "tracked", &leaves.nonce);
     event.at_ms = Some(leaves.at_ms);
     event.count = i64::try_from(leaves.hashes.len()).ok();
-    event.policy_version = Some(leaves.policy_version);
+    event.policy_version = Some(policy_version);
     event.root = Some(hex::encode(merkle::root(&leaves.hashes)));
     Entry {
         event,
@@ -395,9 +402,10 @@ fn click_batch(tenant: i64, leaves: &Leaves) -> Entry {
     }
 }
 
-/// Where an untracked click is counted under the policy in force.
+/// Where an untracked click is counted under the policy in force at its time.
 pub(in crate::flow) fn untracked_key(tenant: &TenantRoute, untracked: &UntrackedCommand) -> UntrackedKey {
-    let campaign = match tenant.policy.policy.untracked_counts {
+    let policy = tenant.policy_at(untracked.now_ms);
+    let campaign = match policy.policy.untracked_counts {
         UntrackedCounts::Campaign => untracked.campaign,
         UntrackedCounts::Tenant => 0,
     };
@@ -407,7 +415,7 @@ pub(in crate::flow) fn untracked_key(tenant: &TenantRoute, untracked: &Untracked
         day,
         campaign,
         untracked.reason.code(),
-        i64::from(tenant.policy.version),
+        i64::from(policy.version),
     )
 }
 

@@ -68,6 +68,11 @@ impl<'a> Session<'a> {
     }
 
     /// Who acts.
+    pub(super) fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Who acts, as the trail names it.
     pub fn author(&self) -> String {
         self.actor.text()
     }
@@ -207,7 +212,7 @@ impl<'a> Session<'a> {
         self.enter_in_trail(object, action, effect.code(), changes);
     }
 
-    fn enter_in_trail<T: Managed>(
+    pub(super) fn enter_in_trail<T: Managed>(
         &mut self,
         object: &T,
         action: &'static str,

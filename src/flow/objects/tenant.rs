@@ -2,11 +2,12 @@
 
 use super::{Caller, Managed, ObjectsFlow, Session};
 use crate::domain::access::Role;
+use crate::domain::approval::ApprovalKind;
 use crate::domain::campaign::{ApiKey, Object, Tenant};
-use crate::domain::draft::{ApiKeyDraft, Fault, TenantDraft};
+use crate::domain::draft::{ApiKeyDraft, TenantDraft};
 use crate::domain::event::Change;
 use crate::domain::keys::epoch_of;
-use crate::domain::policy::{Policy, PolicyVersion};
+use crate::domain::policy::{Policy, PolicyRecord, PolicyVersion};
 use crate::flow::FlowError;
 
 use super::NewKey;
@@ -24,12 +25,17 @@ impl Managed for Tenant {
     common!(TenantDraft, "tenant"; draft of its own);
 
     async fn draft(&self, session: &Session<'_>) -> Result<TenantDraft, FlowError> {
-        let newest = session.tx.newest_policy(self.object.number).await?;
+        let in_force = session.tx.policy_at(self.object.number, session.live.now_ms());
         Ok(TenantDraft {
             slug: self.slug.clone(),
             time_zone: self.time_zone.clone(),
             controller: self.controller.clone(),
-            policy: newest.map_or_else(Policy::default, |newest| newest.policy),
+            four_eyes: Some(self.four_eyes),
+            policy: in_force
+                .await?
+                .map_or_else(Policy::default, |in_force| in_force.policy),
+            policy_reason: None,
+            policy_from_ms: None,
         })
     }
 
@@ -37,9 +43,9 @@ impl Managed for Tenant {
         _: &Session<'_>,
         object: Object,
         draft: &TenantDraft,
-        _: Option<&Self>,
+        old: Option<&Self>,
     ) -> Result<Self, FlowError> {
-        Ok(draft.onto(object))
+        Ok(draft.onto(object, old))
     }
 
     async fn settle(
@@ -52,34 +58,42 @@ impl Managed for Tenant {
         if old.is_none() {
             make_keys(session, number).await?;
         }
-        let newest = session.tx.newest_policy(number).await?;
-        let policy = draft.normal_policy();
-        if newest.as_ref().is_some_and(|newest| newest.policy == policy) {
-            return Ok(Vec::new());
+        // A tenant is made in the server's scope; what is made with it is its own.
+        let scope = session.scope();
+        session.enter(number);
+        if old.is_some_and(|old| old.four_eyes) && draft.four_eyes == Some(false) {
+            session.ask_once(ApprovalKind::FourEyesEnd, number).await?;
         }
-        // Versions are never edited: the verdicts that were made under one must stay explainable.
-        let version = newest.as_ref().map_or(0, |newest| newest.version);
-        let version = version
-            .checked_add(1)
-            .ok_or(Fault::Clash("policy", "has been changed too often"))?;
-        let next = PolicyVersion { version, policy };
-        let author = session.author();
-        let now_ms = session.live.now_ms();
-        session.tx.insert_policy(number, &next, &author, now_ms).await?;
-        let text = |version: &PolicyVersion| serde_json::to_string(&version.policy).ok();
-        Ok(vec![
-            Change {
-                field: "policy",
-                old: newest.as_ref().and_then(text),
-                new: text(&next),
-            },
-            Change {
-                field: "policy_version",
-                old: newest.map(|newest| newest.version.to_string()),
-                new: Some(version.to_string()),
-            },
-        ])
+        let changes = settle_policy(session, number, draft).await;
+        session.enter(scope);
+        changes
     }
+}
+
+/// Makes a policy version, unless the one that is wanted is in force at its time, or waits for that or for an approval.
+async fn settle_policy(
+    session: &mut Session<'_>,
+    tenant: i64,
+    draft: &TenantDraft,
+) -> Result<Vec<Change>, FlowError> {
+    let wanted = draft.policy_draft();
+    let now_ms = session.live.now_ms();
+    let in_force = session
+        .tx
+        .policy_at(tenant, wanted.from_ms.unwrap_or(now_ms))
+        .await?;
+    let mut standing = session.tx.pending_policies(tenant, now_ms).await?;
+    standing.extend(in_force);
+    if standing.iter().any(|version| version.policy == wanted.policy) {
+        return Ok(Vec::new());
+    }
+    let (made, _): (PolicyRecord, _) = session.put(None, &wanted).await?;
+    let text = |version: Option<u16>| version.map(|version| version.to_string());
+    Ok(vec![Change {
+        field: "policy_version",
+        old: text(made.replaces),
+        new: text(made.version),
+    }])
 }
 
 /// Makes a new tenant's keys, those of the coming month included, so that its first month's end needs nobody.

@@ -14,6 +14,25 @@ pub type RefusedKey = (i64, i64, i64, i64, &'static str, &'static str);
 /// A counter of untracked clicks: (tenant, day, campaign, reason, policy version).
 pub type UntrackedKey = (i64, i64, i64, &'static str, i64);
 
+/// A counter of what a draft policy said beside the one in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShadowKey {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The number of the draft's record.
+    pub draft: i64,
+    /// The day in the tenant's time zone.
+    pub day: i64,
+    /// The campaign's number; 0 where it is not known or not counted.
+    pub campaign: i64,
+    /// `click` or `postback`.
+    pub kind: &'static str,
+    /// What came of it under the policy in force: outcome and reason.
+    pub in_force: (&'static str, &'static str),
+    /// What would have come of it under the draft.
+    pub draft_says: (&'static str, &'static str),
+}
+
 /// Counters of one batch, summed up.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -23,6 +42,8 @@ pub struct Counters {
     pub refused: BTreeMap<RefusedKey, i64>,
     /// Untracked clicks.
     pub untracked: BTreeMap<UntrackedKey, i64>,
+    /// What a draft said; empty where none runs.
+    pub shadow: BTreeMap<ShadowKey, i64>,
 }
 
 impl Batch {
@@ -55,7 +76,38 @@ impl Batch {
         };
         self.insert(hours, Expected::Any)?;
         self.add_refused(&counters.refused, lane)?;
-        self.add_untracked(&counters.untracked, lane)
+        self.add_untracked(&counters.untracked, lane)?;
+        if counters.shadow.is_empty() {
+            return Ok(());
+        }
+        self.add_shadow(&counters.shadow, lane)
+    }
+
+    fn add_shadow(&mut self, shadow: &BTreeMap<ShadowKey, i64>, lane: i64) -> Result<(), StoreError> {
+        let keys: Vec<&ShadowKey> = shadow.keys().collect();
+        let int = |value: fn(&ShadowKey) -> i64| Cells::Int(keys.iter().map(|key| value(key)).collect());
+        let text =
+            |value: fn(&ShadowKey) -> &'static str| Cells::Word(keys.iter().map(|key| value(key)).collect());
+        let rows = Rows {
+            before: "INSERT INTO stat_shadow (tenant, draft, day, campaign, kind, outcome, reason, draft_outcome, \
+                     draft_reason, lane, events)",
+            cells: vec![
+                int(|key| key.tenant),
+                int(|key| key.draft),
+                int(|key| key.day),
+                int(|key| key.campaign),
+                text(|key| key.kind),
+                text(|key| key.in_force.0),
+                text(|key| key.in_force.1),
+                text(|key| key.draft_says.0),
+                text(|key| key.draft_says.1),
+                Cells::Int(vec![lane; keys.len()]),
+                Cells::Int(shadow.values().copied().collect()),
+            ],
+            after: "ON CONFLICT (tenant, draft, day, campaign, kind, outcome, reason, draft_outcome, draft_reason, lane) \
+                    DO UPDATE SET events = stat_shadow.events + excluded.events",
+        };
+        self.insert(rows, Expected::Any)
     }
 
     fn add_refused(&mut self, refused: &BTreeMap<RefusedKey, i64>, lane: i64) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 pub mod counters;
 pub mod erase;
 pub mod facts;
+pub mod people;
 pub mod rows;
 
 use uuid::Uuid;

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// What a table holds, as one number: rows, or for counters the sum of what was counted.
-const MEASURES: [(&str, &str); 14] = [
+const MEASURES: [(&str, &str); 17] = [
     ("click", "COUNT(*)"),
     ("click_salt", "COUNT(*)"),
     ("consent_record", "COUNT(*)"),
@@ -19,6 +19,9 @@ const MEASURES: [(&str, &str); 14] = [
     ("stat_hour", "COALESCE(SUM(events), 0)"),
     ("stat_refused", "COALESCE(SUM(events), 0)"),
     ("stat_untracked", "COALESCE(SUM(events), 0)"),
+    ("stat_shadow", "COALESCE(SUM(events), 0)"),
+    ("policy", "COUNT(*)"),
+    ("approval", "COUNT(*)"),
     ("wrapped_key", "COUNT(*)"),
     ("tenant", "COUNT(*)"),
     ("api_key", "COUNT(*)"),

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod postgres;
 pub mod raw;
 pub mod stage;
+pub mod tcf;
 pub mod world;
 
 use app::{Setup, TestApp};

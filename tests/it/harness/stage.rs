@@ -55,9 +55,10 @@ impl Operation {
         }
     }
 
-    /// The kind of object whose id is in the path: `shops` of `/v1/shops/{id}`.
+    /// The kind of object whose id is in the path: `shops` of `/v1/shops/{id}`, and of what is below that.
     pub fn kind(&self) -> Option<&'static str> {
-        self.path.strip_prefix("/v1/")?.strip_suffix("/{id}")
+        let (kind, _) = self.path.strip_prefix("/v1/")?.split_once("/{id}")?;
+        Some(kind)
     }
 
     /// Whether it is one of the doors for postbacks.
@@ -119,8 +120,10 @@ impl<'a> Stage<'a> {
 
     /// A new object of the first tenant, made as the document's example says.
     pub async fn object(&mut self, kind: &str) -> String {
-        if kind == "conversions" {
-            return self.conversion().await.0;
+        match kind {
+            "conversions" => return self.conversion().await.0,
+            "approvals" => return self.approval().await,
+            _ => {}
         }
         let create = TABLE
             .iter()
@@ -141,6 +144,28 @@ impl<'a> Stage<'a> {
         // A key is shown beside the object that it belongs to.
         let id = made["id"].as_str().or_else(|| made["api_key"]["id"].as_str());
         id.unwrap_or_else(|| panic!("no id in {made}")).to_owned()
+    }
+
+    /// A change that waits for the word of any user: whoever runs the server asked for it.
+    async fn approval(&mut self) -> String {
+        let days = 100 + self.next;
+        self.next += 1;
+        let file = format!(
+            "[[tenant]]\nslug = \"acme\"\ntcf_vendor_id = 755\ntime_zone = \"Europe/Berlin\"\nfour_eyes = true\n\
+             max_consent_age_days = {days}\n"
+        );
+        self.app.provision(&file).await;
+        // The first change took effect with the principle itself; from then on every one waits.
+        self.app
+            .provision(&file.replace(&days.to_string(), &format!("{}", days + 100)))
+            .await;
+        let page = self.app.manager().get("/v1/approvals?limit=100").await.json();
+        let items = page["items"].as_array().expect("items");
+        let waiting = items.iter().rfind(|item| item["state"] == "waiting");
+        waiting.expect("one that waits")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
     }
 
     /// A new conversion of the first tenant, and its order.

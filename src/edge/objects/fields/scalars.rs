@@ -38,6 +38,10 @@ numbers! {
     WindowDays(i64): 1 to 90;
     /// An id on the Global Vendor List.
     VendorId(u16): 1 to 65_535;
+    /// The oldest consent that counts, in days.
+    ConsentAgeDays(u16): 1 to 397;
+    /// Hours for which a postback may do without a signal.
+    InheritWindowHours(u16): 1 to 72;
     /// A policy version.
     PolicyVersionNumber(u16): 1 to 65_535;
 }
