@@ -282,13 +282,12 @@ impl PostgresBatch {
                 .map(|version| (kept, State::Sees(version))),
             (None, _) => None,
         };
-        let (connection, state) = match kept {
-            Some(kept) => kept,
-            None => {
-                let mut connection = options.connect().await?;
-                let version = begin(&mut connection).await?;
-                (connection, State::Sees(version))
-            }
+        let (connection, state) = if let Some(kept) = kept {
+            kept
+        } else {
+            let mut connection = options.connect().await?;
+            let version = begin(&mut connection).await?;
+            (connection, State::Sees(version))
         };
         Ok(Batch::Postgres(Self {
             connection,

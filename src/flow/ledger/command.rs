@@ -154,6 +154,10 @@ pub enum Token {
 }
 
 /// A postback.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one word of the request, and none of them excludes another"
+)]
 pub struct PostbackCommand {
     /// The tenant's number.
     pub tenant: i64,
