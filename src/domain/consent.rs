@@ -30,6 +30,25 @@ impl Answer {
         }
     }
 
+    /// What two things come to that are both needed: a yes only if both are, a no if either is.
+    #[must_use]
+    pub fn both(self, other: Answer) -> Answer {
+        match (self, other) {
+            (Answer::Granted, Answer::Granted) => Answer::Granted,
+            (Answer::Denied, _) | (_, Answer::Denied) => Answer::Denied,
+            _ => Answer::Unknown,
+        }
+    }
+
+    /// The word in answers.
+    pub fn code(self) -> &'static str {
+        match self {
+            Answer::Unknown => "unknown",
+            Answer::Granted => "granted",
+            Answer::Denied => "denied",
+        }
+    }
+
     fn bits(self) -> u16 {
         match self {
             Answer::Unknown => 0,
@@ -62,11 +81,13 @@ pub enum SignalKind {
     Gcd,
     /// `gpc` or `Sec-GPC`.
     Gpc,
+    /// Google's four fields by name (`ad_storage`, `ad_user_data` ...).
+    ConsentMode,
 }
 
 impl SignalKind {
     /// Every kind, in the order of their bits.
-    pub const ALL: [SignalKind; 10] = [
+    pub const ALL: [SignalKind; 11] = [
         SignalKind::Explicit,
         SignalKind::Gdpr,
         SignalKind::Tcf,
@@ -77,13 +98,14 @@ impl SignalKind {
         SignalKind::Gcs,
         SignalKind::Gcd,
         SignalKind::Gpc,
+        SignalKind::ConsentMode,
     ];
 
     fn bit(self) -> u16 {
         1 << (self as u16)
     }
 
-    /// The parameter's name.
+    /// The parameter's name, or the common one of several.
     pub fn code(self) -> &'static str {
         match self {
             SignalKind::Explicit => "consent",
@@ -96,6 +118,7 @@ impl SignalKind {
             SignalKind::Gcs => "gcs",
             SignalKind::Gcd => "gcd",
             SignalKind::Gpc => "gpc",
+            SignalKind::ConsentMode => "consent_mode",
         }
     }
 }

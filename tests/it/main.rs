@@ -29,4 +29,5 @@ mod postback;
 mod postback_modes;
 mod retention;
 mod roles;
+mod signals;
 mod surface;

@@ -17,7 +17,7 @@ use crate::domain::money::Currency;
 use crate::domain::policy::{Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
 pub use crate::edge::request::given;
-pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, set};
+pub use scalars::{Edit, Moment, PolicyVersionNumber, VendorId, WindowDays, set, whole};
 
 /// The schema of a type, as a component under the type's own name.
 macro_rules! described {
