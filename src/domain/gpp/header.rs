@@ -67,19 +67,22 @@ fn step(from: u16, offset: u16) -> Result<u16, GppError> {
 
 /// One number: each bit weighs 1, 2, 3, 5, 8 ..., and the first two ones in a row end it.
 fn read_fibonacci(reader: &mut BitReader<'_>) -> Result<u16, GppError> {
-    let (mut value, mut weight, mut next) = (0_u16, 1_u16, 2_u16);
+    let (mut value, mut weight, mut next) = (0_u32, 1_u32, 2_u32);
     let mut one_before = false;
     loop {
         let one = reader.take_bool()?;
         if one && one_before {
-            return Ok(value);
+            return u16::try_from(value).map_err(|_| GppError::IdTooLarge);
+        }
+        // Only the one that ends a code may weigh this much.
+        if weight > u32::from(u16::MAX) {
+            return Err(GppError::IdTooLarge);
         }
         if one {
-            value = step(value, weight)?;
+            value += weight;
         }
         one_before = one;
-        // The last weight that fits is 46,368; a code that goes on behind it is no section's id.
-        (weight, next) = (next, next.checked_add(weight).ok_or(GppError::IdTooLarge)?);
+        (weight, next) = (next, weight + next);
     }
 }
 

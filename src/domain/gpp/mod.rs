@@ -19,6 +19,10 @@ pub use us::{FieldValue, OptOut, UsError, UsSection};
 /// The longest text that is looked at.
 pub const MAX_TEXT_CHARS: usize = 16_384;
 
+/// The most sections that are looked at. There are 27 ids; a string of nothing but sections would cost many times its
+/// own length.
+pub const MAX_SECTIONS: usize = 256;
+
 /// The section that is a TC string.
 pub const TCF_EU: u16 = 2;
 /// The section that is a US Privacy string.
@@ -49,6 +53,8 @@ pub enum GppError {
     TrailingBits,
     /// The header names more or fewer sections than there are.
     SectionCount,
+    /// There are more than [`MAX_SECTIONS`].
+    TooManySections,
 }
 
 impl GppError {
@@ -65,6 +71,7 @@ impl GppError {
             Self::IdTooLarge => "id_too_large",
             Self::TrailingBits => "trailing_bits",
             Self::SectionCount => "section_count",
+            Self::TooManySections => "too_many_sections",
         }
     }
 }
@@ -82,6 +89,7 @@ impl fmt::Display for GppError {
             Self::IdTooLarge => "the GPP header names a section id that cannot exist",
             Self::TrailingBits => "the GPP header has bits after its last field",
             Self::SectionCount => "the GPP header names another number of sections than there are",
+            Self::TooManySections => "the GPP string has more sections than there are laws",
         })
     }
 }
@@ -159,6 +167,9 @@ pub fn decode(text: &str) -> Result<GppString<'_>, GppError> {
     let count = texts.clone().count();
     if head.is_empty() || texts.clone().any(str::is_empty) {
         return Err(GppError::EmptySection);
+    }
+    if count > MAX_SECTIONS {
+        return Err(GppError::TooManySections);
     }
     let ids = header::section_ids(head, count)?;
     let sections = ids.into_iter().zip(texts).map(|(id, text)| Section { id, text });
