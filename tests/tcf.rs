@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 #[path = "tcf/hostile.rs"]
 mod hostile;
 
-const VECTORS: &str = include_str!("vectors/tcf.jsonl");
+const VECTORS: &str = include_str!("vectors/signals.jsonl");
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -25,7 +25,7 @@ fn vectors(expect: &str) -> Result<Vec<Value>, serde_json::Error> {
         .lines()
         .map(serde_json::from_str)
         .collect::<Result<Vec<Value>, _>>()?;
-    rows.retain(|row| row["expect"] == expect);
+    rows.retain(|row| row["kind"] == "tcf" && row["expect"] == expect);
     Ok(rows)
 }
 

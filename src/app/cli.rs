@@ -12,8 +12,9 @@ use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, first_run, serve, telemetry};
+use super::{apply, first_run, serve, signal, telemetry};
 use crate::edge::openapi;
+use crate::flow::Clock;
 
 /// Server-to-server conversion tracking that enforces consent.
 #[derive(Debug, Parser)]
@@ -52,6 +53,11 @@ enum Command {
     /// One of the benchmark's servers.
     #[command(hide = true)]
     BenchServe(ServeOptions),
+    /// Look into consent signals.
+    Signal {
+        #[command(subcommand)]
+        step: SignalStep,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -59,6 +65,12 @@ enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum SignalStep {
+    /// Say of each JSON line on standard input what its signal holds, as a JSON line on standard output.
+    Decode,
 }
 
 /// Runs a command line; errors are one sentence on standard error and exit code 1.
@@ -97,6 +109,12 @@ fn dispatch(
     }: Cli,
 ) -> Outcome {
     match command.unwrap_or(Command::Serve) {
+        Command::Signal {
+            step: SignalStep::Decode,
+        } => {
+            let now_s = SystemClock.now_ms().div_euclid(1_000);
+            signal::decode(std::io::stdin().lock(), std::io::stdout().lock(), now_s)?;
+        }
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());

@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod production;
 pub mod root_key;
 pub mod serve;
+pub mod signal;
 pub mod system;
 pub mod telemetry;
 pub mod wire;

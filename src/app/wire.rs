@@ -19,6 +19,7 @@ use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::report::ReportFlow;
+use crate::flow::signal::SignalFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
 
@@ -104,6 +105,7 @@ pub async fn build(
         conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
         report: ReportFlow::new(Arc::clone(&live)),
+        signal: SignalFlow::new(Arc::clone(&live)),
         health: health.clone(),
         objects: ObjectsFlow::new(Arc::clone(&live)),
     };

@@ -30,6 +30,25 @@ impl Answer {
         }
     }
 
+    /// What two things come to that are both needed: a yes only if both are, a no if either is.
+    #[must_use]
+    pub fn both(self, other: Answer) -> Answer {
+        match (self, other) {
+            (Answer::Granted, Answer::Granted) => Answer::Granted,
+            (Answer::Denied, _) | (_, Answer::Denied) => Answer::Denied,
+            _ => Answer::Unknown,
+        }
+    }
+
+    /// The word in answers.
+    pub fn code(self) -> &'static str {
+        match self {
+            Answer::Unknown => "unknown",
+            Answer::Granted => "granted",
+            Answer::Denied => "denied",
+        }
+    }
+
     fn bits(self) -> u16 {
         match self {
             Answer::Unknown => 0,
@@ -62,11 +81,13 @@ pub enum SignalKind {
     Gcd,
     /// `gpc` or `Sec-GPC`.
     Gpc,
+    /// Google's four fields by name (`ad_storage`, `ad_user_data` ...).
+    ConsentMode,
 }
 
 impl SignalKind {
     /// Every kind, in the order of their bits.
-    pub const ALL: [SignalKind; 10] = [
+    pub const ALL: [SignalKind; 11] = [
         SignalKind::Explicit,
         SignalKind::Gdpr,
         SignalKind::Tcf,
@@ -77,13 +98,14 @@ impl SignalKind {
         SignalKind::Gcs,
         SignalKind::Gcd,
         SignalKind::Gpc,
+        SignalKind::ConsentMode,
     ];
 
     fn bit(self) -> u16 {
         1 << (self as u16)
     }
 
-    /// The parameter's name.
+    /// The parameter's name, or the common one of several.
     pub fn code(self) -> &'static str {
         match self {
             SignalKind::Explicit => "consent",
@@ -96,6 +118,7 @@ impl SignalKind {
             SignalKind::Gcs => "gcs",
             SignalKind::Gcd => "gcd",
             SignalKind::Gpc => "gpc",
+            SignalKind::ConsentMode => "consent_mode",
         }
     }
 }
@@ -133,6 +156,8 @@ pub struct Assessment {
     malformed: bool,
     unusable: bool,
     kinds: u16,
+    /// Whether a usable TC string is among the signals.
+    tc_string: bool,
     /// What a usable TC string says by itself: the only thing that a policy may set above Global Privacy Control.
     tcf: [Answer; 3],
     /// Whether the browser sends Global Privacy Control.
@@ -168,9 +193,13 @@ impl Assessment {
         for (mine, new) in self.answers.iter_mut().zip(answers) {
             *mine = mine.stricter(new);
         }
-        if kind == SignalKind::Tcf {
-            self.tcf = answers;
-        }
+    }
+
+    /// A usable TC string, alone or within a GPP string, says this about each purpose.
+    pub fn add_tc_string(&mut self, kind: SignalKind, answers: [Answer; 3]) {
+        self.add(kind, answers);
+        self.tc_string = true;
+        self.tcf = answers;
     }
 
     /// The browser sends Global Privacy Control; what that means is the policy's to say.
@@ -244,7 +273,7 @@ impl Assessment {
     /// place, unless something in the request belongs to the GDPR or proves nothing.
     pub fn mode(&self, policy: &Policy) -> Mode {
         let eu_signals = SignalKind::Tcf.bit() | SignalKind::AdditionalConsent.bit();
-        let plain = self.kinds & eu_signals == 0 && !self.unusable;
+        let plain = self.kinds & eu_signals == 0 && !self.tc_string && !self.unusable;
         match self.gdpr {
             Some(true) if policy.mode == Mode::OptOut => Mode::StrictOptIn,
             Some(false) if plain && policy.opting_out_is_enough_somewhere() => Mode::OptOut,

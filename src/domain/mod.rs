@@ -1,18 +1,21 @@
 //! Decisions only. Promise: no I/O, no clock, no randomness; times, ids, nonces and keys are arguments.
 //!
-//! Reading order: `refusal` (every answer), `policy`, `signal` and `tcf` (what arrived), `consent` (what it means),
+//! Reading order: `refusal` (every answer), `policy`, `signal`, `tcf` and `gpp` (what arrived), `consent` (what it means),
 //! `attribution` (the verdict), `token` and `keys` (how it is sealed), `event` (what the trail says of it).
 
 pub mod access;
 pub mod agent;
 pub mod approval;
 pub mod attribution;
+mod bits;
 pub mod campaign;
 pub mod consent;
 pub mod credential;
 pub mod draft;
 pub mod event;
+pub mod gpp;
 pub mod ids;
+pub mod inspect;
 pub mod keyring;
 pub mod keys;
 pub mod landing;

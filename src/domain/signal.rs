@@ -1,14 +1,21 @@
-//! Reading consent signals: from parameter texts to an [`Assessment`].
+//! The consent family of a request: from parameter texts to an [`Assessment`].
 //!
 //! Each name may occur once; a repeated, empty or unexpanded parameter is malformed, never guessed at (consent.md
-//! 2.6). A signal that this version does not decode yet counts as present and unusable: it can only keep a request from
-//! being granted.
+//! 2.6). This file notes what arrived, `signal/read.rs` says what it means, and the small kinds are read in files of
+//! their own; TC strings and GPP have folders (`src/domain/tcf`, `src/domain/gpp`).
+
+pub mod additional_consent;
+pub mod consent_mode;
+mod read;
+pub mod switches;
+pub mod us_privacy;
 
 use serde::Serialize;
 
-use super::consent::{Answer, Assessment, SignalKind};
+use super::consent::{Assessment, SignalKind};
+use super::gpp;
 use super::policy::Terms;
-use super::tcf::{self, Basis};
+use super::tcf::{self, TcString};
 
 /// The longest value that is looked at; anything longer is malformed without being read.
 pub const MAX_SIGNAL_CHARS: usize = 16_384;
@@ -25,10 +32,13 @@ pub enum Occurrence<'a> {
     Repeated,
 }
 
+/// The kinds that have a parameter of their own, and Google's four fields behind them.
+const SLOTS: usize = 10 + consent_mode::FIELDS.len();
+
 /// The consent family of one request. Borrowed from the request and gone with it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Signals<'a> {
-    slots: [Occurrence<'a>; 10],
+    slots: [Occurrence<'a>; SLOTS],
     /// Whether some `Sec-GPC` header was exactly `1`.
     pub sec_gpc: bool,
 }
@@ -73,8 +83,8 @@ impl<'a> Signals<'a> {
 
     /// Notes a parameter; returns whether its name belongs to the family.
     pub fn note(&mut self, name: &str, value: &'a str) -> bool {
-        let Some(kind) = kind_of(name) else { return false };
-        if let Some(slot) = self.slots.get_mut(kind as usize) {
+        let Some(place) = place_of(name) else { return false };
+        if let Some(slot) = self.slots.get_mut(place) {
             *slot = match slot {
                 Occurrence::Absent => Occurrence::Once(value),
                 _ => Occurrence::Repeated,
@@ -83,9 +93,18 @@ impl<'a> Signals<'a> {
         true
     }
 
-    /// What arrived under this kind.
+    /// What arrived under this kind; nothing for Google's four fields, which are several.
     pub fn get(&self, kind: SignalKind) -> Occurrence<'a> {
-        self.slots.get(kind as usize).copied().unwrap_or_default()
+        match kind {
+            SignalKind::ConsentMode => Occurrence::Absent,
+            kind => self.slots.get(kind as usize).copied().unwrap_or_default(),
+        }
+    }
+
+    /// Google's four fields, in the order of [`consent_mode::FIELDS`].
+    fn consent_mode(&self) -> [Occurrence<'a>; 4] {
+        let [.., a, b, c, d] = self.slots;
+        [a, b, c, d]
     }
 
     /// The single value of a kind, for landing URL macros.
@@ -96,9 +115,18 @@ impl<'a> Signals<'a> {
         }
     }
 
+    /// The TC string that arrived, by itself or inside a GPP string.
+    fn tc_string(&self) -> Option<TcString> {
+        if let Some(text) = self.value(SignalKind::Tcf) {
+            return tcf::decode(text).ok();
+        }
+        let gpp = gpp::decode(self.value(SignalKind::Gpp)?).ok()?;
+        tcf::decode(gpp.section(gpp::TCF_EU)?.text).ok()
+    }
+
     /// What to keep of a TC string that authorised something.
     pub fn evidence(&self, vendor: Option<u16>) -> Option<TcfEvidence> {
-        let string = tcf::decode(self.value(SignalKind::Tcf)?).ok()?;
+        let string = self.tc_string()?;
         Some(TcfEvidence {
             cmp_id: string.cmp_id(),
             cmp_version: string.cmp_version(),
@@ -116,25 +144,13 @@ impl<'a> Signals<'a> {
 
     /// Reads everything on these terms, at this time.
     pub fn assess(&self, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
-        let mut assessment = Assessment::on(terms);
-        if self.sec_gpc {
-            assessment.add_gpc();
-        }
-        for kind in SignalKind::ALL {
-            match self.get(kind) {
-                Occurrence::Absent => {}
-                Occurrence::Once(value) if is_readable(value) => {
-                    read_one(&mut assessment, kind, value, collector, terms.vendor, now_s);
-                }
-                Occurrence::Once(_) | Occurrence::Repeated => assessment.add_malformed(kind),
-            }
-        }
-        assessment
+        read::assess(self, collector, terms, now_s)
     }
 }
 
-fn kind_of(name: &str) -> Option<SignalKind> {
-    Some(match name {
+/// The slot of a parameter.
+fn place_of(name: &str) -> Option<usize> {
+    let kind = match name {
         "consent" | "cons" => SignalKind::Explicit,
         "gdpr" => SignalKind::Gdpr,
         "gdpr_consent" => SignalKind::Tcf,
@@ -145,111 +161,17 @@ fn kind_of(name: &str) -> Option<SignalKind> {
         "gcs" => SignalKind::Gcs,
         "gcd" => SignalKind::Gcd,
         "gpc" => SignalKind::Gpc,
-        _ => return None,
-    })
+        _ => {
+            let field = consent_mode::FIELDS.iter().position(|field| *field == name)?;
+            return Some(SignalKind::ConsentMode as usize + field);
+        }
+    };
+    Some(kind as usize)
 }
 
 /// Whether a parameter name belongs to the consent family.
 pub fn is_signal(name: &str) -> bool {
-    kind_of(name).is_some()
-}
-
-/// Neither empty nor overlong nor a macro that the sender's ad server left unexpanded.
-fn is_readable(value: &str) -> bool {
-    let plain = |byte: u8| {
-        byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}' | b'[' | b']' | b'%' | b'<' | b'>')
-    };
-    !value.is_empty() && value.len() <= MAX_SIGNAL_CHARS && value.bytes().all(plain)
-}
-
-fn read_one(
-    into: &mut Assessment,
-    kind: SignalKind,
-    value: &str,
-    collector: Collector,
-    vendor: Option<u16>,
-    now_s: i64,
-) {
-    match kind {
-        SignalKind::Explicit => match value {
-            "granted" | "1" => into.add_all(kind, word(collector)),
-            "denied" | "0" => into.add_all(kind, Answer::Denied),
-            _ => into.add_malformed(kind),
-        },
-        // Says nothing of the person; whether `0` relaxes anything is the policy's to say (consent.md 0, rule 12).
-        SignalKind::Gdpr => match value {
-            "0" | "1" => into.add_gdpr(value == "1"),
-            _ => into.add_malformed(kind),
-        },
-        SignalKind::Gpc => match value {
-            "1" => into.add_gpc(),
-            "0" => into.add_all(kind, Answer::Unknown),
-            _ => into.add_malformed(kind),
-        },
-        SignalKind::Tcf => read_tcf(into, value, vendor, now_s),
-        // These two never speak for us on their own: Google's providers, and a list of section numbers.
-        SignalKind::AdditionalConsent | SignalKind::GppSid => into.add_all(kind, Answer::Unknown),
-        // Not decoded yet. They may hold a refusal, so nothing is granted beside them.
-        SignalKind::Gpp | SignalKind::UsPrivacy | SignalKind::Gcs | SignalKind::Gcd => {
-            into.add_unusable(kind);
-        }
-    }
-}
-
-fn word(collector: Collector) -> Answer {
-    match collector {
-        Collector::Shop | Collector::Publisher { contract: true } => Answer::Granted,
-        Collector::Publisher { contract: false } => Answer::Unknown,
-    }
-}
-
-fn read_tcf(into: &mut Assessment, value: &str, vendor: Option<u16>, now_s: i64) {
-    let kind = SignalKind::Tcf;
-    let Ok(string) = tcf::decode(value) else {
-        return into.add_malformed(kind);
-    };
-    let age_seconds = into.terms().max_consent_age_seconds();
-    if string.usable(now_s, age_seconds, None).is_err() {
-        return into.add_unusable(kind);
-    }
-    let Some(vendor) = vendor else {
-        // Nobody registered: the string cannot authorise us, but a purpose that was declined for all is declined.
-        let said = |purpose: u8| {
-            if string.purposes_consent().contains(purpose) {
-                Answer::Unknown
-            } else {
-                Answer::Denied
-            }
-        };
-        let access = if string.purpose_one_treatment() {
-            Answer::Unknown
-        } else {
-            said(1)
-        };
-        return into.add(kind, [access, said(7), both(said(3), said(4))]);
-    };
-    let allowed = |purpose: u8| {
-        if string.allows(vendor, purpose, Basis::Consent, false) {
-            Answer::Granted
-        } else {
-            Answer::Denied
-        }
-    };
-    // Purpose 1 was not asked where PurposeOneTreatment is set: nothing is proven for it.
-    let access = if string.purpose_one_treatment() {
-        Answer::Unknown
-    } else {
-        allowed(1)
-    };
-    into.add(kind, [access, allowed(7), both(allowed(3), allowed(4))]);
-}
-
-fn both(left: Answer, right: Answer) -> Answer {
-    match (left, right) {
-        (Answer::Granted, Answer::Granted) => Answer::Granted,
-        (Answer::Denied, _) | (_, Answer::Denied) => Answer::Denied,
-        _ => Answer::Unknown,
-    }
+    place_of(name).is_some()
 }
 
 #[cfg(test)]
@@ -317,20 +239,6 @@ mod tests {
             ),
             ConsentState::Malformed
         );
-    }
-
-    #[test]
-    fn signals_that_are_not_decoded_yet_never_let_a_grant_through() {
-        for name in ["gpp", "us_privacy", "gcs", "gcd"] {
-            assert_eq!(
-                state(&[("consent", "granted"), (name, "1YNN")], Collector::Shop),
-                ConsentState::Unknown
-            );
-            assert_eq!(
-                state(&[("consent", "denied"), (name, "1YNN")], Collector::Shop),
-                ConsentState::Denied
-            );
-        }
     }
 
     #[test]

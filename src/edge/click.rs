@@ -13,7 +13,7 @@ use super::pairs;
 use super::problem::{Problem, ProblemBody};
 use crate::domain::agent::classify;
 use crate::domain::refusal::Reason;
-use crate::domain::signal::{Signals, is_signal};
+use crate::domain::signal::{Signals, is_signal, switches};
 use crate::flow::click::{ClickFlow, ClickOutcome, ClickRequest};
 
 /// The route.
@@ -46,19 +46,19 @@ struct ClickParams {
     /// Google's additional consent string.
     #[param(max_length = 16384, pattern = "^[0-9~.dv]+$", nullable = false)]
     addtl_consent: Option<String>,
-    /// A GPP string. Present but not decoded by this version: nothing is granted beside it.
+    /// A GPP string.
     #[param(max_length = 16384, pattern = "^[A-Za-z0-9_.~-]+$", nullable = false)]
     gpp: Option<String>,
     /// The GPP sections in force.
     #[param(max_length = 64, pattern = "^[0-9,-]+$", nullable = false)]
     gpp_sid: Option<String>,
-    /// A US Privacy string. Present but not decoded by this version: nothing is granted beside it.
+    /// A US Privacy string; an opt-out is a refusal.
     #[param(max_length = 4, pattern = "^1[YN-]{3}$", nullable = false)]
     us_privacy: Option<String>,
-    /// Google consent mode state. Present but not decoded by this version: nothing is granted beside it.
+    /// Google consent mode, short form; it can speak about the device only.
     #[param(max_length = 64, pattern = "^G1[01-]+$", nullable = false)]
     gcs: Option<String>,
-    /// Google consent mode defaults. Present but not decoded by this version: nothing is granted beside it.
+    /// Google consent mode, long form; a default alone grants nothing.
     #[param(max_length = 64, pattern = "^[0-9a-zA-Z]+$", nullable = false)]
     gcd: Option<String>,
     /// Global Privacy Control; `1` is a refusal.
@@ -181,10 +181,7 @@ fn fill<'a>(request: &mut ClickRequest<'a>, pairs: &'a [pairs::Pair<'a>]) {
 
 /// Whether some `Sec-GPC` header is exactly `1`.
 pub fn sec_gpc(headers: &HeaderMap) -> bool {
-    headers
-        .get_all("sec-gpc")
-        .iter()
-        .any(|value| value.as_bytes() == b"1")
+    switches::sec_gpc(headers.get_all("sec-gpc").iter().map(HeaderValue::as_bytes))
 }
 
 /// Tracked and untracked redirects are alike in everything but the URL.

@@ -90,7 +90,7 @@ pub struct ConsentSignalRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
     addtl_consent: Option<String>,
-    /// A GPP string; not decoded by this version.
+    /// A GPP string.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
     gpp: Option<String>,
@@ -98,15 +98,15 @@ pub struct ConsentSignalRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
     gpp_sid: Option<String>,
-    /// A US Privacy string; not decoded by this version.
+    /// A US Privacy string; an opt-out is a refusal.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
     us_privacy: Option<String>,
-    /// Google consent mode state; not decoded by this version.
+    /// Google consent mode, short form; it can speak about the device only.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
     gcs: Option<String>,
-    /// Google consent mode defaults; not decoded by this version.
+    /// Google consent mode, long form; a default alone grants nothing.
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
     gcd: Option<String>,
@@ -114,6 +114,22 @@ pub struct ConsentSignalRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
     gpc: Option<String>,
+    /// Google consent mode, by name: `granted` or `denied`. Needed for access to the device and, with `ad_user_data`, for measuring.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+    ad_storage: Option<String>,
+    /// Google consent mode, by name: `granted` or `denied`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+    ad_user_data: Option<String>,
+    /// Google consent mode, by name: `granted` or `denied`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+    ad_personalization: Option<String>,
+    /// Google consent mode, by name: `granted` or `denied`. Has to be readable and decides nothing.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+    analytics_storage: Option<String>,
 }
 
 /// Whether a change had an effect.
@@ -226,6 +242,10 @@ impl ConsentSignalRequest {
             ("gcs", &self.gcs),
             ("gcd", &self.gcd),
             ("gpc", &self.gpc),
+            ("ad_storage", &self.ad_storage),
+            ("ad_user_data", &self.ad_user_data),
+            ("ad_personalization", &self.ad_personalization),
+            ("analytics_storage", &self.analytics_storage),
         ] {
             if let Some(value) = value {
                 signals.note(name, value);

@@ -17,4 +17,5 @@ pub mod problem;
 pub mod report;
 pub mod request;
 pub mod router;
+pub mod signal;
 pub mod time;

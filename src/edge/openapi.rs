@@ -9,7 +9,8 @@ use super::auth::Entrances;
 use super::correction::ConversionView;
 use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
-use super::{click, consent, contract, correction, health, objects, postback, report};
+use super::signal::SignalPlatform;
+use super::{click, consent, contract, correction, health, objects, postback, report, signal};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -22,14 +23,14 @@ use super::{click, consent, contract, correction, health, objects, postback, rep
         contact(name = "Einklang", url = "https://einklang.example/"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(ProblemBody, PostbackAnswer, ConversionView)),
+    components(schemas(ProblemBody, PostbackAnswer, ConversionView, SignalPlatform)),
     modifiers(&Schemes),
     tags(
         (name = "api-keys", description = "Keys that sign in; a key carries one role and one tenant."),
         (name = "approvals", description = "Changes that take effect only by the word of another user."),
         (name = "campaigns", description = "What is advertised, where its clicks land, and how long they count."),
         (name = "click", description = "Tracking links, followed by visitors."),
-        (name = "consent", description = "Changes of consent that a shop forwards."),
+        (name = "consent", description = "Changes of consent that a shop forwards, and what a signal says."),
         (name = "goals", description = "What counts as a conversion in a campaign."),
         (name = "health", description = "Whether the server lives and can work."),
         (name = "links", description = "A publisher's links to a campaign."),
@@ -83,6 +84,7 @@ fn parts() -> Vec<Document> {
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
         report::routes().into_openapi(),
+        signal::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
     ]

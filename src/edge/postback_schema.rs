@@ -126,7 +126,7 @@ macro_rules! parameters {
             $(#[$each])*
             #[$attribute(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
             addtl_consent: Option<String>,
-            /// A GPP string; not decoded by this version, so nothing is granted beside it.
+            /// A GPP string.
             $(#[$each])*
             #[$attribute(max_length = 16384, pattern = "^[!-~]*$", nullable = false)]
             gpp: Option<String>,
@@ -134,15 +134,15 @@ macro_rules! parameters {
             $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
             gpp_sid: Option<String>,
-            /// A US Privacy string; not decoded by this version, so nothing is granted beside it.
+            /// A US Privacy string; an opt-out is a refusal.
             $(#[$each])*
             #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
             us_privacy: Option<String>,
-            /// Google consent mode state; not decoded by this version, so nothing is granted beside it.
+            /// Google consent mode, short form; it can speak about the device only.
             $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
             gcs: Option<String>,
-            /// Google consent mode defaults; not decoded by this version, so nothing is granted beside it.
+            /// Google consent mode, long form; a default alone grants nothing.
             $(#[$each])*
             #[$attribute(max_length = 64, pattern = "^[!-~]*$", nullable = false)]
             gcd: Option<String>,
@@ -150,6 +150,22 @@ macro_rules! parameters {
             $(#[$each])*
             #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
             gpc: Option<String>,
+            /// Google consent mode, by name: `granted` or `denied`. Needed for access to the device and, with `ad_user_data`, for measuring.
+            $(#[$each])*
+            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+            ad_storage: Option<String>,
+            /// Google consent mode, by name: `granted` or `denied`.
+            $(#[$each])*
+            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+            ad_user_data: Option<String>,
+            /// Google consent mode, by name: `granted` or `denied`.
+            $(#[$each])*
+            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+            ad_personalization: Option<String>,
+            /// Google consent mode, by name: `granted` or `denied`. Has to be readable and decides nothing.
+            $(#[$each])*
+            #[$attribute(max_length = 16, pattern = "^[!-~]*$", nullable = false)]
+            analytics_storage: Option<String>,
             $($extra)*
         }
     };
@@ -237,6 +253,10 @@ impl ConversionRequest {
             ("gcs", &self.gcs),
             ("gcd", &self.gcd),
             ("gpc", &self.gpc),
+            ("ad_storage", &self.ad_storage),
+            ("ad_user_data", &self.ad_user_data),
+            ("ad_personalization", &self.ad_personalization),
+            ("analytics_storage", &self.analytics_storage),
         ];
         let mut pairs: Vec<(&'static str, &str)> = texts
             .into_iter()

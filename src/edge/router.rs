@@ -16,7 +16,7 @@ use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
-use super::{click, consent, correction, health, objects, openapi, postback, report};
+use super::{click, consent, correction, health, objects, openapi, postback, report, signal};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
@@ -25,6 +25,7 @@ use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::report::ReportFlow;
+use crate::flow::signal::SignalFlow;
 
 /// The largest body of a batch, in bytes.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -42,6 +43,8 @@ pub struct Flows {
     pub consent: ConsentFlow,
     /// Reports.
     pub report: ReportFlow,
+    /// Looking into signals.
+    pub signal: SignalFlow,
     /// Health.
     pub health: HealthFlow,
     /// The management of objects.
@@ -75,6 +78,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             conversion: flows.conversion.clone(),
         }))
         .merge(report::routes().with_state(flows.report))
+        .merge(signal::routes().with_state(flows.signal))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .split_for_parts();

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod privacy;
 pub mod provision;
 pub mod report;
+pub mod signal;
 
 pub use live::{Clock, Entropy, Live};
 

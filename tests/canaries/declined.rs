@@ -103,9 +103,14 @@ pub async fn postbacks(place: &Place, server: &Server, key: &str, link: &str, sa
     let signal = canary("signal");
     let long_ago = "2020-01-01T00:00:00Z";
     let t = live.as_str();
-    let cases: [Case; 14] = [
+    let cases: [Case; 15] = [
         ("consent_missing", postback(&[("token", t)])),
-        ("consent_missing", postback(&[("token", t), ("gpp", &signal)])),
+        // A section that nobody knows: read as far as it goes, and no answer.
+        (
+            "consent_missing",
+            postback(&[("token", t), ("gpp", &format!("DBABKY~{signal}"))]),
+        ),
+        ("consent_malformed", postback(&[("token", t), ("gpp", &signal)])),
         (
             "consent_malformed",
             postback(&[("token", t), ("consent", &signal)]),

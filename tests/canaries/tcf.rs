@@ -6,7 +6,7 @@ use einklang::app::system::SystemClock;
 use einklang::flow::Clock;
 use serde_json::Value;
 
-const VECTORS: &str = include_str!("../vectors/tcf.jsonl");
+const VECTORS: &str = include_str!("../vectors/signals.jsonl");
 /// Where the two times stand in the core, in bits: created and last updated, 36 each, in tenths of a second.
 const TIMES: std::ops::Range<usize> = 6..78;
 

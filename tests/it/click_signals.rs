@@ -23,6 +23,16 @@ both!(a_signal_decides_what_is_kept, async |app: &TestApp| {
         "consent=granted&gdpr=1",
         "consent=1&gdpr=0&gpp_sid=2&gpc=0",
         "co%6Esent=granted",
+        "consent=granted&us_privacy=1YNN",
+        "consent=granted&us_privacy=1---",
+        "consent=granted&gcs=G111&gcd=13l3l3l3l1",
+        "consent=granted&addtl_consent=2~1.2~dv.3",
+        "consent=granted&gpp=DBABTA~1YNN&gpp_sid=6",
+        // A section that is not known and not in force spoils nothing.
+        "consent=granted&gpp=DBACTAM~1YNN~QQQQ&gpp_sid=6",
+        "gcd=13r3r3r3r5",
+        "ad_storage=granted&ad_user_data=granted",
+        "ad_storage=granted&ad_user_data=granted&ad_personalization=denied&analytics_storage=denied",
     ] {
         assert!(app.click("Ab3xK9", query).await.token.is_some(), "{query}");
     }
@@ -53,14 +63,41 @@ both!(a_signal_decides_what_is_kept, async |app: &TestApp| {
         ),
         ("consent=granted&gdpr_consent=[TCF]", "consent_malformed"),
         ("consent=granted&gpc=2", "consent_malformed"),
-        // Not decoded yet, so nothing is granted beside them.
+        // A TC string of 2022 proves nothing, and the word does not override it, however it is wrapped.
         (
             "consent=granted&gpp=DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA",
             "consent_missing",
         ),
-        ("consent=granted&us_privacy=1YNN", "consent_missing"),
-        ("consent=granted&gcs=G111", "consent_missing"),
-        ("consent=granted&gcd=13l3l3l3l1", "consent_missing"),
+        ("consent=granted&us_privacy=1YYN", "consent_denied"),
+        ("consent=granted&us_privacy=1Y-N", "consent_malformed"),
+        ("us_privacy=1YNN", "consent_missing"),
+        ("consent=granted&gcs=G101", "consent_denied"),
+        ("consent=granted&gcs=G2", "consent_malformed"),
+        // The short form lacks `ad_user_data`, and what a page assumed is not what a person said.
+        ("gcs=G111", "consent_missing"),
+        ("gcd=11t1t1t1t5", "consent_missing"),
+        ("consent=granted&gcd=13r3r3u3r5", "consent_denied"),
+        ("consent=granted&gcd=granted", "consent_malformed"),
+        ("consent=granted&addtl_consent=3~", "consent_malformed"),
+        ("consent=granted&ad_user_data=denied", "consent_denied"),
+        ("ad_storage=granted", "consent_missing"),
+        ("ad_storage=granted&ad_user_data=yes", "consent_malformed"),
+        // An opt-out counts whichever law it was made under; a section in force has to be there and readable.
+        ("consent=granted&gpp=DBABTA~1YYN", "consent_denied"),
+        ("consent=granted&gpp=DBABTA~1YYN&gpp_sid=2", "consent_denied"),
+        (
+            "consent=granted&gpp=DBABBg~BAAAAABA.YA&gpp_sid=8",
+            "consent_denied",
+        ),
+        ("consent=granted&gpp=DBABTA~1YNN&gpp_sid=2", "consent_malformed"),
+        ("consent=granted&gpp=DBABTA~1YNN&gpp_sid=2,2", "consent_malformed"),
+        ("consent=granted&gpp=DBABTA~1YNX", "consent_malformed"),
+        ("consent=granted&gpp=DBACTA~1YNN", "consent_malformed"),
+        (
+            "consent=granted&gpp=DBABjw~BPXuQIAPXuQIAAfKABENB-CgAAAAAAAAAAAAAAAA.YAAAAAAAAAA~1NNN&gpp_sid=5",
+            "consent_missing",
+        ),
+        ("gpp=DBABTA~1YNN&gpp_sid=6", "consent_missing"),
     ];
     for (query, reason) in cases {
         let click = app.click("Ab3xK9", query).await;
@@ -81,7 +118,7 @@ both!(a_signal_decides_what_is_kept, async |app: &TestApp| {
         );
         one_untracked(app, "consent_denied").await;
     }
-    assert_eq!(app.ledger.count("click", "1 = 1").await, 5);
+    assert_eq!(app.ledger.count("click", "1 = 1").await, 14);
 });
 
 both!(
@@ -91,6 +128,16 @@ both!(
         one_untracked(app, "consent_missing").await;
         assert_eq!(app.click("BlogAd", "consent=denied").await.token, None);
         one_untracked(app, "consent_denied").await;
+        // Consent mode names no vendor: it is the publisher's word in another form.
+        for (query, reason) in [
+            ("gcd=13r3r3r3r5", "consent_missing"),
+            ("ad_storage=granted&ad_user_data=granted", "consent_missing"),
+            ("gcd=11q1q1q1q5", "consent_denied"),
+            ("ad_storage=denied", "consent_denied"),
+        ] {
+            assert_eq!(app.click("BlogAd", query).await.token, None, "{query}");
+            one_untracked(app, reason).await;
+        }
     }
 );
 

@@ -1,6 +1,6 @@
 //! TC strings at a click: a string that allows our vendor what tracking needs is a grant, and nothing else is.
 //!
-//! The strings are those of `vectors/tcf.jsonl`. Each gets tenants with vendor ids that its checks name.
+//! The strings are those of `vectors/signals.jsonl`. Each gets tenants with vendor ids that its checks name.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::app::{Setup, TestApp};
 use crate::harness::clock::START_S;
 
-const VECTORS: &str = include_str!("../vectors/tcf.jsonl");
+const VECTORS: &str = include_str!("../vectors/signals.jsonl");
 
 /// What a signal may be long, in characters.
 const LONGEST: usize = 16_384;
@@ -47,7 +47,9 @@ fn cases() -> Vec<Case> {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("a row"));
     // The longest ones do not fit into a request's head: the listener refuses those before anybody reads them.
-    let sendable = rows.filter(|row| row["input"].as_str().is_some_and(|text| text.len() <= LONGEST));
+    let sendable = rows.filter(|row| {
+        row["kind"] == "tcf" && row["input"].as_str().is_some_and(|text| text.len() <= LONGEST)
+    });
     let mut cases = Vec::new();
     for row in sendable {
         let case = |vendor, counted| Case {

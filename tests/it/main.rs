@@ -33,4 +33,5 @@ mod postback;
 mod postback_modes;
 mod retention;
 mod roles;
+mod signals;
 mod surface;

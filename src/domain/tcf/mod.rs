@@ -9,12 +9,13 @@
 
 use std::fmt;
 
-mod bits;
+mod error;
 mod vendors;
 mod verdict;
 
-use bits::BitReader;
-pub use bits::{Flags, TcfError};
+pub use super::bits::Flags;
+use super::bits::{BitError, BitReader};
+pub use error::TcfError;
 use vendors::PublisherRestrictions;
 pub use vendors::{VendorRange, VendorSet};
 pub use verdict::{Basis, CmpList, LONGEST_AGE_SECONDS, RestrictionType, Unusable};
@@ -78,7 +79,7 @@ pub fn decode(text: &str) -> Result<TcString, TcfError> {
         return Err(TcfError::TooLong);
     }
     let mut segments = text.split('.').map(BitReader::new);
-    let mut tc = segments.next().ok_or(TcfError::Empty)?.and_then(read_core)?;
+    let mut tc = read_core(segments.next().ok_or(TcfError::Empty)??)?;
     let mut allowed_vendors = None;
     for segment in segments {
         let mut reader = segment?;
@@ -127,7 +128,7 @@ fn read_core(mut reader: BitReader<'_>) -> Result<TcString, TcfError> {
     Ok(tc)
 }
 
-fn read_publisher_tc(reader: &mut BitReader<'_>) -> Result<PublisherTc, TcfError> {
+fn read_publisher_tc(reader: &mut BitReader<'_>) -> Result<PublisherTc, BitError> {
     let consents = reader.take_flags(PURPOSE_COUNT)?;
     let li = reader.take_flags(PURPOSE_COUNT)?;
     let custom_count = reader.take_u8(6)?;

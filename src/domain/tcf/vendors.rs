@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::bits::{BitReader, TcfError};
+use super::super::bits::{BitError, BitReader};
+use super::error::TcfError;
 use super::verdict::RestrictionType;
 
 /// The ids from `first` to `last`, both included.
@@ -192,7 +193,7 @@ fn push_or_widen(ranges: &mut Vec<VendorRange>, next: VendorRange) {
     }
 }
 
-fn read_bit_field(reader: &mut BitReader<'_>, max_vendor_id: u16) -> Result<Vec<u8>, TcfError> {
+fn read_bit_field(reader: &mut BitReader<'_>, max_vendor_id: u16) -> Result<Vec<u8>, BitError> {
     let mut bytes = Vec::new();
     for _ in 0..max_vendor_id / 8 {
         bytes.push(reader.take_u8(8)?);

@@ -135,33 +135,34 @@ impl TcString {
     /// `max_age_seconds` counts from the last update and is never more than [`LONGEST_AGE_SECONDS`]; without a
     /// list of consent platforms only the ids that nobody has are refused.
     pub fn usable(&self, now_s: i64, max_age_seconds: i64, cmps: Option<&CmpList>) -> Result<(), Unusable> {
-        let newest_s = self.created_s().max(self.last_updated_s());
-        let refuse_if = |bad: bool, reason: Unusable| if bad { Err(reason) } else { Ok(()) };
+        let first = self.objections(now_s, max_age_seconds, cmps).next();
+        first.map_or(Ok(()), Err)
+    }
 
-        refuse_if(!self.is_service_specific, Unusable::GlobalScope)?;
-        refuse_if(
-            self.policy_version < LOWEST_POLICY_VERSION,
-            Unusable::PolicyVersionTooOld,
-        )?;
-        let undisclosed = self.disclosed_vendors.is_none() && newest_s >= DISCLOSURE_REQUIRED_FROM_S;
-        refuse_if(undisclosed, Unusable::DisclosedVendorsMissing)?;
-        // Both dates: an update far ahead would otherwise never grow old.
-        refuse_if(
-            newest_s > now_s.saturating_add(CLOCK_LEAD_SECONDS),
-            Unusable::CreatedInFuture,
-        )?;
-        refuse_if(
-            self.last_updated_ds < self.created_ds,
-            Unusable::TimestampsInconsistent,
-        )?;
+    /// Every reason against relying on the string, in the order of [`Unusable`].
+    pub fn objections(
+        &self,
+        now_s: i64,
+        max_age_seconds: i64,
+        cmps: Option<&CmpList>,
+    ) -> impl Iterator<Item = Unusable> {
+        let newest_s = self.created_s().max(self.last_updated_s());
         let age_seconds = now_s.saturating_sub(self.last_updated_s());
-        refuse_if(
-            age_seconds > max_age_seconds.min(LONGEST_AGE_SECONDS),
-            Unusable::Expired,
-        )?;
-        refuse_if(self.cmp_id < 2, Unusable::CmpIdInvalid)?;
-        cmps.and_then(|list| list.objection(self.cmp_id, now_s))
-            .map_or(Ok(()), Err)
+        let listed = cmps.and_then(|list| list.objection(self.cmp_id, now_s));
+        [
+            (!self.is_service_specific).then_some(Unusable::GlobalScope),
+            (self.policy_version < LOWEST_POLICY_VERSION).then_some(Unusable::PolicyVersionTooOld),
+            (self.disclosed_vendors.is_none() && newest_s >= DISCLOSURE_REQUIRED_FROM_S)
+                .then_some(Unusable::DisclosedVendorsMissing),
+            // Both dates: an update far ahead would otherwise never grow old.
+            (newest_s > now_s.saturating_add(CLOCK_LEAD_SECONDS)).then_some(Unusable::CreatedInFuture),
+            (self.last_updated_ds < self.created_ds).then_some(Unusable::TimestampsInconsistent),
+            (age_seconds > max_age_seconds.min(LONGEST_AGE_SECONDS)).then_some(Unusable::Expired),
+            (self.cmp_id < 2).then_some(Unusable::CmpIdInvalid),
+            listed,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Whether the bits allow `vendor` to process for `purpose`, given the basis it registered and whether it

@@ -19,7 +19,7 @@ use crate::domain::policy::{DenialErases, GpcHandling, Jurisdiction, Mode, Purpo
 use crate::domain::refusal::RefusalMode;
 pub use crate::edge::request::given;
 pub use scalars::{
-    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, VendorId, WindowDays, set,
+    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, VendorId, WindowDays, set, whole,
 };
 
 /// The schema of a type, as a component under the type's own name.

@@ -15,8 +15,7 @@ macro_rules! numbers {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let whole = deserializer.deserialize_any(Whole)?;
-                <$inner>::try_from(whole).map(Self).map_err(|_| D::Error::custom("out of range"))
+                whole(deserializer).map(Self)
             }
         }
 
@@ -44,6 +43,12 @@ numbers! {
     InheritWindowHours(u16): 1 to 72;
     /// A policy version.
     PolicyVersionNumber(u16): 1 to 65_535;
+}
+
+/// Reads a whole number that fits, however it is written.
+pub fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    let whole = deserializer.deserialize_any(Whole)?;
+    T::try_from(whole).map_err(|_| D::Error::custom("out of range"))
 }
 
 /// Reads a whole number, however it is written.

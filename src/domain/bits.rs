@@ -1,70 +1,23 @@
-//! Reads big-endian bit fields out of one base64url segment, and names all that can be wrong with a string.
+//! Reads big-endian bit fields out of one base64url segment: the ground that the TC string and GPP share.
 //!
 //! Promise: six bits a character, nothing skipped, nothing guessed. A character outside the alphabet, a field
 //! that does not fit and a set bit after the last field are errors. The text is never copied, and no error
 //! carries any of it: a consent string belongs to a person.
 
-use std::error::Error;
-use std::fmt;
-
-/// Why a text is not a well-formed TC string. The sentences never repeat the text.
+/// What can be wrong with the bits of a segment, whatever they mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TcfError {
-    /// There is no text at all.
+pub enum BitError {
+    /// There is no text.
     Empty,
-    /// The text is longer than [`super::MAX_TEXT_CHARS`].
-    TooLong,
-    /// Two dots meet, or a dot stands at an end.
-    EmptySegment,
     /// A character is not in the base64url alphabet (padding included).
     BadCharacter,
     /// A field ends after the segment does.
     Truncated,
-    /// The first segment is not a core of version 2.
-    UnsupportedVersion,
     /// A language or country letter is beyond Z.
     BadLetter,
-    /// A vendor range holds the id 0.
-    RangeZero,
-    /// A vendor range ends before it starts.
-    RangeReversed,
-    /// A vendor range goes beyond the stated highest id.
-    RangeBeyondMax,
-    /// A restriction names a purpose outside 1 to 24.
-    BadPurpose,
-    /// A restriction has the undefined type 3.
-    BadRestrictionType,
-    /// A later segment is of no known type.
-    UnknownSegment,
-    /// A segment of one type comes twice.
-    DuplicateSegment,
     /// A bit is set after the last field.
     TrailingBits,
 }
-
-impl fmt::Display for TcfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the TC string is empty",
-            Self::TooLong => "the TC string is too long",
-            Self::EmptySegment => "the TC string has an empty segment",
-            Self::BadCharacter => "the TC string has a character that is not base64url",
-            Self::Truncated => "the TC string ends inside a field",
-            Self::UnsupportedVersion => "the TC string does not start with a core segment of version 2",
-            Self::BadLetter => "the TC string has a language or country that is not two letters",
-            Self::RangeZero => "the TC string has a vendor range with the id 0",
-            Self::RangeReversed => "the TC string has a vendor range that ends before it starts",
-            Self::RangeBeyondMax => "the TC string has a vendor range beyond its highest vendor id",
-            Self::BadPurpose => "the TC string restricts a purpose that does not exist",
-            Self::BadRestrictionType => "the TC string has a restriction of an undefined type",
-            Self::UnknownSegment => "the TC string has a segment of an unknown type",
-            Self::DuplicateSegment => "the TC string has two segments of one type",
-            Self::TrailingBits => "the TC string has bits after its last field",
-        })
-    }
-}
-
-impl Error for TcfError {}
 
 /// Yes/no bits for things numbered from 1 (purposes, special features), at most 64 of them.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -102,12 +55,12 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     /// Checks every character first, so that a bad one is found even behind the last field.
-    pub(super) fn new(segment: &'a str) -> Result<Self, TcfError> {
+    pub(super) fn new(segment: &'a str) -> Result<Self, BitError> {
         if segment.is_empty() {
-            return Err(TcfError::EmptySegment);
+            return Err(BitError::Empty);
         }
         if !segment.bytes().all(|byte| sextet(byte).is_some()) {
-            return Err(TcfError::BadCharacter);
+            return Err(BitError::BadCharacter);
         }
         Ok(Self {
             rest: segment.as_bytes().iter(),
@@ -117,15 +70,15 @@ impl<'a> BitReader<'a> {
     }
 
     /// The next `width` bits. No field is wider than 36, so `held` (at most 5 bits more) never loses any.
-    pub(super) fn take(&mut self, width: u32) -> Result<u64, TcfError> {
-        debug_assert!(width <= 36, "no field of a TC string is wider");
+    pub(super) fn take(&mut self, width: u32) -> Result<u64, BitError> {
+        debug_assert!(width <= 36, "no field of a consent string is wider");
         while self.held_count < width {
             let next = self
                 .rest
                 .next()
                 .copied()
                 .and_then(sextet)
-                .ok_or(TcfError::Truncated)?;
+                .ok_or(BitError::Truncated)?;
             self.held = (self.held << 6) | u64::from(next);
             self.held_count += 6;
         }
@@ -136,26 +89,26 @@ impl<'a> BitReader<'a> {
     }
 
     /// A field of at most 8 bits.
-    pub(super) fn take_u8(&mut self, width: u32) -> Result<u8, TcfError> {
+    pub(super) fn take_u8(&mut self, width: u32) -> Result<u8, BitError> {
         debug_assert!(width <= 8, "the value must fit");
         let [low, ..] = self.take(width)?.to_le_bytes();
         Ok(low)
     }
 
     /// A field of at most 16 bits.
-    pub(super) fn take_u16(&mut self, width: u32) -> Result<u16, TcfError> {
+    pub(super) fn take_u16(&mut self, width: u32) -> Result<u16, BitError> {
         debug_assert!(width <= 16, "the value must fit");
         let [low, high, ..] = self.take(width)?.to_le_bytes();
         Ok(u16::from_le_bytes([low, high]))
     }
 
     /// One bit.
-    pub(super) fn take_bool(&mut self) -> Result<bool, TcfError> {
+    pub(super) fn take_bool(&mut self) -> Result<bool, BitError> {
         Ok(self.take(1)? == 1)
     }
 
     /// `count` bits for things numbered from 1; bit by bit, because custom purposes can be wider than `take`.
-    pub(super) fn take_flags(&mut self, count: u8) -> Result<Flags, TcfError> {
+    pub(super) fn take_flags(&mut self, count: u8) -> Result<Flags, BitError> {
         debug_assert!(count <= 64, "the bits must fit");
         let mut bits = 0;
         for _ in 0..count {
@@ -165,27 +118,28 @@ impl<'a> BitReader<'a> {
     }
 
     /// Two letters, six bits each, A = 0.
-    pub(super) fn take_letters(&mut self) -> Result<[char; 2], TcfError> {
+    pub(super) fn take_letters(&mut self) -> Result<[char; 2], BitError> {
         Ok([self.take_letter()?, self.take_letter()?])
     }
 
-    fn take_letter(&mut self) -> Result<char, TcfError> {
+    fn take_letter(&mut self) -> Result<char, BitError> {
         match self.take_u8(6)? {
             offset @ 0..=25 => Ok(char::from(b'A' + offset)),
-            _ => Err(TcfError::BadLetter),
+            _ => Err(BitError::BadLetter),
         }
     }
 
     /// Ends the segment. Encoders fill up to 6, 8 or 24 bits: any number of zero bits may follow, nothing else.
-    pub(super) fn finish(self) -> Result<(), TcfError> {
+    pub(super) fn finish(self) -> Result<(), BitError> {
         if self.held == 0 && self.rest.copied().all(|byte| byte == b'A') {
             Ok(())
         } else {
-            Err(TcfError::TrailingBits)
+            Err(BitError::TrailingBits)
         }
     }
 }
 
+/// The six bits of a character of base64url.
 fn sextet(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
@@ -202,22 +156,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_cross_character_borders() -> Result<(), TcfError> {
+    fn fields_cross_character_borders() -> Result<(), BitError> {
         let mut reader = BitReader::new("Ab-_")?; // 000000 011011 111110 111111
         assert_eq!(reader.take(7)?, 0);
         assert_eq!(reader.take_u16(11)?, 0b11011_111110);
         assert!(reader.take_bool()?);
-        assert_eq!(reader.take_u8(6), Err(TcfError::Truncated));
+        assert_eq!(reader.take_u8(6), Err(BitError::Truncated));
         Ok(())
     }
 
     #[test]
-    fn only_zero_bits_may_follow() -> Result<(), TcfError> {
+    fn only_zero_bits_may_follow() -> Result<(), BitError> {
         for (text, end) in [
             ("gA", Ok(())),
             ("gAAA", Ok(())),
-            ("gB", Err(TcfError::TrailingBits)),
-            ("hA", Err(TcfError::TrailingBits)),
+            ("gB", Err(BitError::TrailingBits)),
+            ("hA", Err(BitError::TrailingBits)),
         ] {
             let mut reader = BitReader::new(text)?;
             assert!(reader.take_bool()?);
@@ -227,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_numbered_from_one() -> Result<(), TcfError> {
+    fn flags_are_numbered_from_one() -> Result<(), BitError> {
         let flags = BitReader::new("hAAAAAAAAAB")?.take_flags(64)?;
         assert_eq!(flags.iter().collect::<Vec<_>>(), [1, 6]);
         assert!(!flags.contains(0) && !flags.contains(65) && !flags.contains(255));
