@@ -1,4 +1,4 @@
-//! What was concluded from the signals of a click or a postback.
+//! What was concluded from signals that a shop forwarded without an order, and sealed, what it was concluded from.
 
 use sea_orm::entity::prelude::*;
 
@@ -19,6 +19,7 @@ pub struct Model {
     pub consent_bits: i64,
     pub signal_kinds: i64,
     pub policy_version: i64,
+    pub payload: Option<Vec<u8>>,
 }
 
 /// Rows are joined by the queries that need it.

@@ -7,6 +7,7 @@ pub mod dialect;
 mod m20261124_000001_objects;
 mod m20261124_000002_ledger;
 mod m20261125_000003_policies;
+mod m20261126_000004_records;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000001_objects::Migration),
             Box::new(m20261124_000002_ledger::Migration),
             Box::new(m20261125_000003_policies::Migration),
+            Box::new(m20261126_000004_records::Migration),
         ]
     }
 }

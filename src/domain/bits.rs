@@ -27,6 +27,16 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Flags for `count` numbers; the last number's bit is the lowest.
+    pub(super) fn new(bits: u64, count: u8) -> Self {
+        Self { bits, count }
+    }
+
+    /// The bits, as [`Flags::new`] takes them.
+    pub(super) fn bits(self) -> u64 {
+        self.bits
+    }
+
     /// Whether the bit of `number` is set. 0 and numbers beyond the last are not.
     pub fn contains(self, number: u8) -> bool {
         self.count

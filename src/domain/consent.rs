@@ -22,7 +22,9 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn stricter(self, other: Answer) -> Answer {
+    /// What two signals come to: a no counts, then a yes.
+    #[must_use]
+    pub fn stricter(self, other: Answer) -> Answer {
         match (self, other) {
             (Answer::Denied, _) | (_, Answer::Denied) => Answer::Denied,
             (Answer::Granted, _) | (_, Answer::Granted) => Answer::Granted,
@@ -49,7 +51,8 @@ impl Answer {
         }
     }
 
-    fn bits(self) -> u16 {
+    /// The number in bit sets.
+    pub fn bits(self) -> u16 {
         match self {
             Answer::Unknown => 0,
             Answer::Granted => 1,
@@ -175,6 +178,16 @@ impl Assessment {
             terms,
             ..Self::default()
         }
+    }
+
+    /// The same, as if the policy had changed since its signals were read: it can no more be a grant.
+    #[must_use]
+    pub fn on_other_terms(self) -> Self {
+        let terms = Terms {
+            vendor: self.terms.vendor,
+            max_consent_age_days: 0,
+        };
+        Self { terms, ..self }
     }
 
     /// What it is made on.
@@ -354,13 +367,13 @@ mod tests {
         word.add_gpc();
         assert_eq!(word.state(&lenient), ConsentState::Denied, "the word alone");
         let mut partial = word;
-        partial.add(
+        partial.add_tc_string(
             SignalKind::Tcf,
             [Answer::Granted, Answer::Unknown, Answer::Granted],
         );
         assert_eq!(partial.state(&lenient), ConsentState::Denied, "a purpose is open");
         let mut string = word;
-        string.add(
+        string.add_tc_string(
             SignalKind::Tcf,
             [Answer::Granted, Answer::Granted, Answer::Denied],
         );

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
@@ -25,6 +27,14 @@ pub fn time_ordered(at_ms: i64, random: [u8; 10]) -> Uuid {
 pub fn seconds_of(id: Uuid) -> i64 {
     id.get_timestamp()
         .map_or(0, |time| i64::try_from(time.to_unix().0).unwrap_or(0))
+}
+
+/// The milliseconds since 1970 that a version 7 UUID carries: the moment that it was made in.
+pub fn millis_of(id: Uuid) -> i64 {
+    id.get_timestamp().map_or(0, |time| {
+        let (seconds, nanoseconds) = time.to_unix();
+        i64::try_from(seconds).unwrap_or(0) * 1_000 + i64::from(nanoseconds / 1_000_000)
+    })
 }
 
 macro_rules! kinds {
@@ -101,6 +111,37 @@ kinds! {
     ConversionId = "cnv_";
     /// One request, as it is named in answers, logs and the audit trail.
     RequestId = "req_";
+}
+
+/// A consent record: `csr_…`. It names the row of a click, a conversion or a later signal, sealed under a key of the
+/// tenant's, so that no further index is needed and no click id is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RecordId(pub Vec<u8>);
+
+impl RecordId {
+    /// What this kind's ids begin with.
+    pub const PREFIX: &'static str = "csr_";
+    /// The longest text that is looked at.
+    const CHARS_MAX: usize = 128;
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl FromStr for RecordId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = IdError(Self::PREFIX);
+        let digits = text.strip_prefix(Self::PREFIX).ok_or(error)?;
+        if digits.len() > Self::CHARS_MAX {
+            return Err(error);
+        }
+        URL_SAFE_NO_PAD.decode(digits).map(Self).map_err(|_| error)
+    }
 }
 
 /// The 128 random bits that name a click inside a token. Never shown outside.

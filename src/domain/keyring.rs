@@ -168,6 +168,11 @@ impl KeyRing {
         self.index.index("content", &[content])
     }
 
+    /// The key that seals the ids of consent records.
+    pub fn record_key(&self) -> Secret {
+        Secret::new(self.index.hash("consent record", &[]))
+    }
+
     /// The suppression entry of a click.
     pub fn suppressed_click(&self, click: &ClickId) -> [u8; 32] {
         self.suppression.hash("click", &[&click.0])

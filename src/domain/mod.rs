@@ -24,6 +24,7 @@ pub mod object;
 pub mod policy;
 pub mod postback;
 pub mod provision;
+pub mod record;
 pub mod refusal;
 pub mod report;
 pub mod routing;

@@ -6,16 +6,15 @@
 
 pub mod additional_consent;
 pub mod consent_mode;
+mod evidence;
 mod read;
+pub mod record;
 pub mod switches;
 pub mod us_privacy;
 
-use serde::Serialize;
-
 use super::consent::{Assessment, SignalKind};
-use super::gpp;
 use super::policy::Terms;
-use super::tcf::{self, TcString};
+pub use evidence::{DECODER_VERSION, Evidence, Said};
 
 /// The longest value that is looked at; anything longer is malformed without being read.
 pub const MAX_SIGNAL_CHARS: usize = 16_384;
@@ -41,23 +40,6 @@ pub struct Signals<'a> {
     slots: [Occurrence<'a>; SLOTS],
     /// Whether some `Sec-GPC` header was exactly `1`.
     pub sec_gpc: bool,
-}
-
-/// What a TC string proves beside its answers: which banner, which vendor list, when. Kept, sealed, with what it
-/// authorised; the string itself is not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TcfEvidence {
-    cmp_id: u16,
-    cmp_version: u16,
-    consent_screen: u8,
-    consent_language: String,
-    vendor_list_version: u16,
-    policy_version: u8,
-    last_updated_s: i64,
-    purposes_consent: Vec<u8>,
-    vendor_consent: Option<bool>,
-    vendor_disclosed: Option<bool>,
-    publisher_cc: String,
 }
 
 /// Who sent the signals, and what their own word is worth.
@@ -115,36 +97,14 @@ impl<'a> Signals<'a> {
         }
     }
 
-    /// The TC string that arrived, by itself or inside a GPP string.
-    fn tc_string(&self) -> Option<TcString> {
-        if let Some(text) = self.value(SignalKind::Tcf) {
-            return tcf::decode(text).ok();
-        }
-        let gpp = gpp::decode(self.value(SignalKind::Gpp)?).ok()?;
-        tcf::decode(gpp.section(gpp::TCF_EU)?.text).ok()
-    }
-
-    /// What to keep of a TC string that authorised something.
-    pub fn evidence(&self, vendor: Option<u16>) -> Option<TcfEvidence> {
-        let string = self.tc_string()?;
-        Some(TcfEvidence {
-            cmp_id: string.cmp_id(),
-            cmp_version: string.cmp_version(),
-            consent_screen: string.consent_screen(),
-            consent_language: string.consent_language(),
-            vendor_list_version: string.vendor_list_version(),
-            policy_version: string.policy_version(),
-            last_updated_s: string.last_updated_s(),
-            purposes_consent: string.purposes_consent().iter().collect(),
-            vendor_consent: vendor.map(|vendor| string.vendor_consent(vendor)),
-            vendor_disclosed: vendor.and_then(|vendor| string.disclosed(vendor)),
-            publisher_cc: string.publisher_cc(),
-        })
+    /// Reads everything, TC strings for this vendor.
+    pub fn read(&self, vendor: Option<u16>) -> Evidence {
+        read::read(self, vendor)
     }
 
     /// Reads everything on these terms, at this time.
     pub fn assess(&self, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
-        read::assess(self, collector, terms, now_s)
+        self.read(terms.vendor).assess(collector, terms, now_s)
     }
 }
 

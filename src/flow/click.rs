@@ -23,7 +23,8 @@ use crate::domain::landing::{LandingValues, Template, deep_link};
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
-use crate::domain::signal::{Collector, Signals, TcfEvidence};
+use crate::domain::signal::record::Inputs;
+use crate::domain::signal::{Collector, Signals};
 use crate::domain::token::{self, TokenClaims};
 use crate::store::batch::rows::ClickRow;
 
@@ -68,8 +69,8 @@ struct ClickDetails<'a> {
     address: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tcf: Option<TcfEvidence>,
+    /// What the decision was made on, for its consent record.
+    consent: String,
 }
 
 /// Follows tracking links.
@@ -161,7 +162,11 @@ impl ClickFlow {
         let epoch = epoch_of(now_s);
         let tenant = &link.tenant;
         let policy = tenant.policy_at(now_ms);
-        let (assessment, state) = granted;
+        let Granted {
+            assessment,
+            state,
+            inputs,
+        } = granted;
         let drawn = Drawn::cut(&self.live.random())?;
         let Drawn { salt, .. } = &drawn;
         let click = ClickId(drawn.click);
@@ -190,11 +195,9 @@ impl ClickFlow {
             clicked_at_ms: now_ms,
             consent_bits: i64::from(consent_bits),
             signal_kinds: i64::from(assessment.kinds()),
-            payload: secrets.key.seal(
-                drawn.payload_nonce,
-                &place,
-                &details(request, policy.policy.tcf_vendor_id),
-            ),
+            payload: secrets
+                .key
+                .seal(drawn.payload_nonce, &place, &details(request, &inputs)),
             salt: *salt,
         };
         // Bound to the salt like everything else about the person: the batch's own nonce names no one.
@@ -231,16 +234,28 @@ impl ClickFlow {
     }
 }
 
-/// A click that may be tracked: its merged signals, and the state under the policy.
-type Granted = (Assessment, ConsentState);
+/// A click that may be tracked.
+struct Granted {
+    /// Its merged signals.
+    assessment: Assessment,
+    /// The state under the policy.
+    state: ConsentState,
+    /// What both were made from.
+    inputs: Inputs,
+}
 
 fn decide(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Result<Granted, Untracked> {
     if request.is_no_visit() {
         return Err(Untracked::Bot);
     }
     let policy = &link.tenant.policy_at(now_ms).policy;
-    let assessment = assess(request, link, policy, now_ms);
-    decide_click(&assessment, policy).map(|state| (assessment, state))
+    let (inputs, assessment) = assess(request, link, policy, now_ms);
+    let state = decide_click(&assessment, policy)?;
+    Ok(Granted {
+        assessment,
+        state,
+        inputs,
+    })
 }
 
 /// What the tenant's draft policy makes of the same request. Without a draft this is one look.
@@ -249,19 +264,25 @@ fn draft_says(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Opti
     if request.is_no_visit() {
         return None;
     }
-    let assessment = assess(request, link, &shadow.policy, now_ms);
+    let (_, assessment) = assess(request, link, &shadow.policy, now_ms);
     Some(DraftSays {
         draft: shadow.draft,
         click: decide_click(&assessment, &shadow.policy).map(|_| ()),
     })
 }
 
-fn assess(request: &ClickRequest<'_>, link: &LinkRoute, policy: &Policy, now_ms: i64) -> Assessment {
+fn assess(
+    request: &ClickRequest<'_>,
+    link: &LinkRoute,
+    policy: &Policy,
+    now_ms: i64,
+) -> (Inputs, Assessment) {
     let collector = Collector::Publisher {
         contract: link.contract,
     };
-    let now_s = now_ms.div_euclid(1_000);
-    request.signals.assess(collector, policy.terms(), now_s)
+    let inputs = Inputs::new(request.signals.read(policy.tcf_vendor_id), collector);
+    let assessment = inputs.assess(policy, now_ms.div_euclid(1_000));
+    (inputs, assessment)
 }
 
 impl ClickRequest<'_> {
@@ -343,7 +364,7 @@ fn with_defaults<'a>(mut request: ClickRequest<'a>, link: &'a LinkRoute) -> Clic
     request
 }
 
-fn details(request: &ClickRequest<'_>, vendor: Option<u16>) -> Vec<u8> {
+fn details(request: &ClickRequest<'_>, inputs: &Inputs) -> Vec<u8> {
     let subs = request
         .subs
         .iter()
@@ -354,7 +375,7 @@ fn details(request: &ClickRequest<'_>, vendor: Option<u16>) -> Vec<u8> {
         agent: request.agent.code(),
         address: truncated(request.address),
         notice: request.notice.filter(|text| text.chars().count() <= SUB_ID_CHARS),
-        tcf: request.signals.evidence(vendor),
+        consent: inputs.encode(),
     };
     // Serialising texts and integers into memory cannot fail.
     serde_json::to_vec(&details).unwrap_or_default()

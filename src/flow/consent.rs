@@ -11,6 +11,7 @@ use crate::domain::event::Actor;
 use crate::domain::ids::{RequestId, time_ordered};
 use crate::domain::refusal::Reason;
 use crate::domain::routing::{ShopRoute, TenantRoute};
+use crate::domain::signal::record::Inputs;
 use crate::domain::signal::{Collector, Signals};
 use crate::store::batch::facts::OrderRef;
 
@@ -73,7 +74,8 @@ impl ConsentFlow {
         };
         let now_ms = self.live.now_ms();
         let policy = &tenant.policy_at(now_ms).policy;
-        let assessment = signals.assess(Collector::Shop, policy.terms(), now_ms.div_euclid(1_000));
+        let inputs = Inputs::new(signals.read(policy.tcf_vendor_id), Collector::Shop);
+        let assessment = inputs.assess(policy, now_ms.div_euclid(1_000));
         if assessment.state(policy) == ConsentState::Malformed {
             return Err(FlowError::Refused(Reason::ConsentMalformed));
         }
@@ -89,9 +91,11 @@ impl ConsentFlow {
                 actor: caller.actor.clone(),
                 reference: reference(tenant, shop, about),
                 assessment,
+                inputs,
                 now_ms,
                 request,
                 record: time_ordered(now_ms, self.live.random()),
+                payload_nonce: self.live.random(),
                 nonces: [self.live.random(), self.live.random()],
             };
             match self.ledger.submit(Command::Consent(Box::new(command))).await {

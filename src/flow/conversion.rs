@@ -19,6 +19,7 @@ use crate::domain::postback::{Details, Form, Status};
 use crate::domain::refusal::Reason;
 use crate::domain::routing::{ShopRoute, TenantRoute};
 use crate::domain::signal::Collector;
+use crate::domain::signal::record::Inputs;
 use crate::domain::signature::{Signed, verify};
 use crate::domain::token;
 use crate::store::batch::facts::OrderRef;
@@ -191,9 +192,10 @@ impl ConversionFlow {
         });
         let policy = &tenant.policy_at(now_ms).policy;
         let assess = |policy: &Policy| {
-            let now_s = now_ms.div_euclid(1_000);
-            form.signals.assess(Collector::Shop, policy.terms(), now_s)
+            let inputs = Inputs::new(form.signals.read(policy.tcf_vendor_id), Collector::Shop);
+            (inputs, inputs.assess(policy, now_ms.div_euclid(1_000)))
         };
+        let (inputs, assessment) = assess(policy);
         let shadow = tenant.shadow.as_ref();
         let random: [u8; 64] = self.live.random();
         Ok(PostbackCommand {
@@ -217,8 +219,9 @@ impl ConversionFlow {
             customer_hash: form
                 .customer_ref
                 .map(|text| tenant.keys.customer_hash(shop.number, text)),
-            assessment: assess(policy),
-            draft: shadow.map(|shadow| (shadow.draft, assess(&shadow.policy))),
+            assessment,
+            inputs,
+            draft: shadow.map(|shadow| (shadow.draft, assess(&shadow.policy).1)),
             test: form.test,
             dry_run: form.dry_run,
             request,

@@ -13,6 +13,7 @@ pub mod live;
 pub mod objects;
 pub mod privacy;
 pub mod provision;
+pub mod records;
 pub mod report;
 pub mod signal;
 

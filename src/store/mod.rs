@@ -17,6 +17,7 @@ pub mod lanes;
 pub mod objects;
 pub mod policies;
 pub mod purge;
+pub mod records;
 pub mod reports;
 pub mod routing;
 mod rows;

@@ -1,34 +1,31 @@
-//! What each signal says about us: from texts to an [`Assessment`].
+//! What each signal says about us: from texts to [`Evidence`].
 //!
 //! Promise: a signal says no more than its specification lets it, and the stricter of two wins. A TC string speaks for
 //! one vendor. Google's consent mode and the sender's own word grant only as far as the sender may speak for people. An
 //! opt-out of the United States is a no; not having opted out is no yes. A section that is not in force relaxes nothing;
 //! what `gdpr=0` relaxes, and what Global Privacy Control means, is the policy's to say.
 
-use super::super::consent::{Answer, Assessment, SignalKind};
+use super::super::consent::{Answer, SignalKind};
 use super::super::gpp::sid::InForce;
 use super::super::gpp::{self, Content, OptOut};
-use super::super::policy::Terms;
-use super::super::tcf::{self, Basis, TcString};
+use super::super::tcf::{self, TcFacts};
 use super::additional_consent::AdditionalConsent;
 use super::consent_mode::{self, Gcd, Gcs};
+use super::evidence::Evidence;
 use super::us_privacy::{UsPrivacy, UsPrivacyState};
-use super::{Collector, MAX_SIGNAL_CHARS, Occurrence, Signals, switches};
+use super::{MAX_SIGNAL_CHARS, Occurrence, Signals, switches};
 
 /// What a TC string says about access, measurement and personalisation.
 type Answers = [Answer; 3];
 
-pub(super) fn assess(signals: &Signals<'_>, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
+pub(super) fn read(signals: &Signals<'_>, vendor: Option<u16>) -> Evidence {
     let mut reader = Reader {
-        into: Assessment::on(terms),
+        into: Evidence::default(),
         signals,
-        collector,
-        terms,
-        now_s,
+        vendor,
     };
-    if signals.sec_gpc {
-        reader.into.add_gpc();
-    }
+    reader.into.gpc = signals.sec_gpc;
+    reader.into.gpc_header = signals.sec_gpc;
     for kind in SignalKind::ALL {
         reader.read_plain(kind);
     }
@@ -38,11 +35,10 @@ pub(super) fn assess(signals: &Signals<'_>, collector: Collector, terms: Terms, 
 }
 
 struct Reader<'a> {
-    into: Assessment,
+    into: Evidence,
     signals: &'a Signals<'a>,
-    collector: Collector,
-    terms: Terms,
-    now_s: i64,
+    /// For whom TC strings are read.
+    vendor: Option<u16>,
 }
 
 impl<'a> Reader<'a> {
@@ -77,24 +73,30 @@ impl<'a> Reader<'a> {
         let Some(value) = self.text(kind) else { return };
         let answers = match kind {
             SignalKind::Explicit => match value {
-                "granted" | "1" => Some([self.word(); 3]),
+                "granted" | "1" => Some([Answer::Granted; 3]),
                 "denied" | "0" => Some([Answer::Denied; 3]),
                 _ => None,
             },
             // Says nothing of the person; whether `0` relaxes anything is the policy's to say (consent.md 0, rule 12).
             SignalKind::Gdpr => match switches::gdpr(value) {
-                Some(applies) => return self.into.add_gdpr(applies),
+                Some(applies) => {
+                    self.into.gdpr = Some(applies);
+                    Some([Answer::Unknown; 3])
+                }
                 None => None,
             },
             SignalKind::Gpc => match switches::gpc(value) {
-                Some(true) => return self.into.add_gpc(),
-                off => off.map(|_| [Answer::Unknown; 3]),
+                Some(on) => {
+                    self.into.gpc |= on;
+                    Some([Answer::Unknown; 3])
+                }
+                None => None,
             },
             // Google's providers only: it never speaks for us.
             SignalKind::AdditionalConsent => AdditionalConsent::parse(value).map(|_| [Answer::Unknown; 3]),
             SignalKind::UsPrivacy => UsPrivacy::parse(value).map(us_privacy),
-            SignalKind::Gcs => Gcs::parse(value).map(|gcs| self.as_word(gcs.answers())),
-            SignalKind::Gcd => Gcd::parse(value).map(|gcd| self.as_word(gcd.answers())),
+            SignalKind::Gcs => Gcs::parse(value).map(|gcs| gcs.answers()),
+            SignalKind::Gcd => Gcd::parse(value).map(|gcd| gcd.answers()),
             SignalKind::Tcf | SignalKind::Gpp | SignalKind::GppSid | SignalKind::ConsentMode => return,
         };
         self.note(kind, answers);
@@ -119,43 +121,27 @@ impl<'a> Reader<'a> {
             }
         }
         // A field that can be read and says no still says it beside one that cannot.
-        let answers = self.as_word(consent_mode::answers(said));
-        self.into.add(SignalKind::ConsentMode, answers);
+        self.into
+            .add(SignalKind::ConsentMode, consent_mode::answers(said));
         if !all_readable {
             self.into.add_malformed(SignalKind::ConsentMode);
         }
     }
 
-    /// The TC string and the GPP string. Where both hold a TC string, a yes must stand in both.
+    /// The TC string and the GPP string.
     fn read_frameworks(&mut self) {
-        let alone = match self.text(SignalKind::Tcf).map(tcf::decode) {
-            Some(Ok(string)) => self.read_tc(SignalKind::Tcf, &string),
-            Some(Err(_)) => {
-                self.into.add_malformed(SignalKind::Tcf);
-                None
+        match self.text(SignalKind::Tcf).map(tcf::decode) {
+            Some(Ok(string)) => {
+                self.into.add_all(SignalKind::Tcf, Answer::Unknown);
+                self.into.alone = Some(TcFacts::of(&string, self.vendor));
             }
-            None => None,
-        };
-        let within = self.read_gpp();
-        let joined = match (alone, within) {
-            (Some(mut left), Some(right)) => {
-                for (mine, other) in left.iter_mut().zip(right) {
-                    *mine = mine.both(other);
-                }
-                Some(left)
-            }
-            (one, other) => one.or(other),
-        };
-        let kinds = [(SignalKind::Tcf, alone), (SignalKind::Gpp, within)];
-        for (kind, said) in kinds {
-            if let (Some(_), Some(answers)) = (said, joined) {
-                self.into.add_tc_string(kind, answers);
-            }
+            Some(Err(_)) => self.into.add_malformed(SignalKind::Tcf),
+            None => {}
         }
+        self.read_gpp();
     }
 
-    /// Reads a GPP string; returns what its TC string says.
-    fn read_gpp(&mut self) -> Option<Answers> {
+    fn read_gpp(&mut self) {
         let in_force = match self.text(SignalKind::GppSid).map(InForce::parse) {
             None => None,
             Some(Some(list)) => {
@@ -167,17 +153,18 @@ impl<'a> Reader<'a> {
                 None
             }
         };
-        let text = self.text(SignalKind::Gpp)?;
+        let Some(text) = self.text(SignalKind::Gpp) else {
+            return;
+        };
         let Ok(gpp) = gpp::decode(text) else {
             self.into.add_malformed(SignalKind::Gpp);
-            return None;
+            return;
         };
         self.into.add_all(SignalKind::Gpp, Answer::Unknown);
         let listed = in_force.iter().flat_map(InForce::ids);
         if listed.into_iter().any(|id| gpp.section(*id).is_none()) {
             self.into.add_malformed(SignalKind::Gpp);
         }
-        let mut tc = None;
         for section in gpp.sections() {
             // Nothing says which law applies: then each may.
             let applies = in_force.as_ref().is_none_or(|list| list.contains(section.id));
@@ -190,7 +177,9 @@ impl<'a> Reader<'a> {
                 Some(Err(_) | Ok(Content::Tcf(_))) if section.id == gpp::TCF_EU && !applies => {
                     self.into.add_unusable(SignalKind::Gpp);
                 }
-                Some(Ok(Content::Tcf(string))) => tc = self.read_tc(SignalKind::Gpp, &string),
+                Some(Ok(Content::Tcf(string))) => {
+                    self.into.within = Some(TcFacts::of(&string, self.vendor));
+                }
                 // An opt-out was made by somebody, whichever law it was made under.
                 Some(Ok(Content::UsPrivacy(said))) => self.into.add(SignalKind::Gpp, us_privacy(said)),
                 Some(Ok(Content::Us(section))) => {
@@ -200,52 +189,6 @@ impl<'a> Reader<'a> {
                 None | Some(Err(_)) => {}
             }
         }
-        tc
-    }
-
-    /// What a TC string says for our vendor; one that may not be relied on is noted as such and says nothing.
-    fn read_tc(&mut self, kind: SignalKind, string: &TcString) -> Option<Answers> {
-        if string
-            .usable(self.now_s, self.terms.max_consent_age_seconds(), None)
-            .is_err()
-        {
-            self.into.add_unusable(kind);
-            return None;
-        }
-        let said = |purpose: u8| {
-            let (yes, answer) = match self.terms.vendor {
-                Some(vendor) => (
-                    string.allows(vendor, purpose, Basis::Consent, false),
-                    Answer::Granted,
-                ),
-                // Nobody registered: the string cannot authorise us, but what was declined for all is declined.
-                None => (string.purposes_consent().contains(purpose), Answer::Unknown),
-            };
-            if yes { answer } else { Answer::Denied }
-        };
-        // Purpose 1 was not asked where PurposeOneTreatment is set: nothing is proven for it.
-        let access = if string.purpose_one_treatment() {
-            Answer::Unknown
-        } else {
-            said(1)
-        };
-        Some([access, said(7), said(3).both(said(4))])
-    }
-
-    /// What the sender's own yes is worth.
-    fn word(&self) -> Answer {
-        match self.collector {
-            Collector::Shop | Collector::Publisher { contract: true } => Answer::Granted,
-            Collector::Publisher { contract: false } => Answer::Unknown,
-        }
-    }
-
-    /// Answers that rest on nothing but the sender's word: consent mode names no vendor.
-    fn as_word(&self, answers: Answers) -> Answers {
-        answers.map(|answer| match answer {
-            Answer::Granted => self.word(),
-            other => other,
-        })
     }
 }
 

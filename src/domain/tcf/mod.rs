@@ -10,12 +10,14 @@
 use std::fmt;
 
 mod error;
+mod facts;
 mod vendors;
 mod verdict;
 
 pub use super::bits::Flags;
 use super::bits::{BitError, BitReader};
 pub use error::TcfError;
+pub use facts::{Standing, TcFacts, WRITTEN_BYTES};
 use vendors::PublisherRestrictions;
 pub use vendors::{VendorRange, VendorSet};
 pub use verdict::{Basis, CmpList, LONGEST_AGE_SECONDS, RestrictionType, Unusable};

@@ -129,7 +129,51 @@ impl CmpList {
     }
 }
 
+/// What decides whether a string may be relied on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dates {
+    pub(super) created_ds: u64,
+    pub(super) last_updated_ds: u64,
+    pub(super) cmp_id: u16,
+    pub(super) policy_version: u8,
+    pub(super) is_service_specific: bool,
+    pub(super) has_disclosed_vendors: bool,
+}
+
+impl Dates {
+    /// Every reason against relying on the string but those of a list of platforms, in the order of [`Unusable`].
+    pub(super) fn objections(self, now_s: i64, max_age_seconds: i64) -> impl Iterator<Item = Unusable> {
+        let last_updated_s = super::epoch_seconds(self.last_updated_ds);
+        let newest_s = super::epoch_seconds(self.created_ds).max(last_updated_s);
+        let age_seconds = now_s.saturating_sub(last_updated_s);
+        [
+            (!self.is_service_specific).then_some(Unusable::GlobalScope),
+            (self.policy_version < LOWEST_POLICY_VERSION).then_some(Unusable::PolicyVersionTooOld),
+            (!self.has_disclosed_vendors && newest_s >= DISCLOSURE_REQUIRED_FROM_S)
+                .then_some(Unusable::DisclosedVendorsMissing),
+            // Both dates: an update far ahead would otherwise never grow old.
+            (newest_s > now_s.saturating_add(CLOCK_LEAD_SECONDS)).then_some(Unusable::CreatedInFuture),
+            (self.last_updated_ds < self.created_ds).then_some(Unusable::TimestampsInconsistent),
+            (age_seconds > max_age_seconds.min(LONGEST_AGE_SECONDS)).then_some(Unusable::Expired),
+            (self.cmp_id < 2).then_some(Unusable::CmpIdInvalid),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
 impl TcString {
+    pub(super) fn dates(&self) -> Dates {
+        Dates {
+            created_ds: self.created_ds,
+            last_updated_ds: self.last_updated_ds,
+            cmp_id: self.cmp_id,
+            policy_version: self.policy_version,
+            is_service_specific: self.is_service_specific,
+            has_disclosed_vendors: self.disclosed_vendors.is_some(),
+        }
+    }
+
     /// Whether the string may be relied on at `now_s`; the error is the first reason in the order of [`Unusable`].
     ///
     /// `max_age_seconds` counts from the last update and is never more than [`LONGEST_AGE_SECONDS`]; without a
@@ -146,23 +190,8 @@ impl TcString {
         max_age_seconds: i64,
         cmps: Option<&CmpList>,
     ) -> impl Iterator<Item = Unusable> {
-        let newest_s = self.created_s().max(self.last_updated_s());
-        let age_seconds = now_s.saturating_sub(self.last_updated_s());
         let listed = cmps.and_then(|list| list.objection(self.cmp_id, now_s));
-        [
-            (!self.is_service_specific).then_some(Unusable::GlobalScope),
-            (self.policy_version < LOWEST_POLICY_VERSION).then_some(Unusable::PolicyVersionTooOld),
-            (self.disclosed_vendors.is_none() && newest_s >= DISCLOSURE_REQUIRED_FROM_S)
-                .then_some(Unusable::DisclosedVendorsMissing),
-            // Both dates: an update far ahead would otherwise never grow old.
-            (newest_s > now_s.saturating_add(CLOCK_LEAD_SECONDS)).then_some(Unusable::CreatedInFuture),
-            (self.last_updated_ds < self.created_ds).then_some(Unusable::TimestampsInconsistent),
-            (age_seconds > max_age_seconds.min(LONGEST_AGE_SECONDS)).then_some(Unusable::Expired),
-            (self.cmp_id < 2).then_some(Unusable::CmpIdInvalid),
-            listed,
-        ]
-        .into_iter()
-        .flatten()
+        self.dates().objections(now_s, max_age_seconds).chain(listed)
     }
 
     /// Whether the bits allow `vendor` to process for `purpose`, given the basis it registered and whether it

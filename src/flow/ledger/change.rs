@@ -9,11 +9,13 @@ use super::writer::{Work, day_of};
 use crate::domain::consent::ConsentState;
 use crate::domain::event::{AuditEvent, Change, LOG_EPOCH, commitment};
 use crate::domain::ids::ClickKey;
+use crate::domain::keys::{NONCE_BYTES, Place};
 use crate::domain::money::{Currency, parse_amount};
 use crate::domain::policy::DenialErases;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
+use crate::store::batch::facts::ClickFacts;
 use crate::store::batch::rows::ConsentRow;
 use crate::store::conversions::Recorded;
 
@@ -83,7 +85,9 @@ impl Work {
         let living = self.batch.click_facts(&mut clicks.to_vec(), true).await?;
         let bits = i64::from(consent.assessment.bits(ConsentState::Granted));
         let version = tenant.policy_at(consent.now_ms).version;
-        for (place, key) in (0_u8..).zip(clicks.iter().filter(|key| living.contains_key(key))) {
+        let inputs = consent.inputs.encode();
+        let known = clicks.iter().filter_map(|key| Some((key, living.get(key)?)));
+        for (place, (key, facts)) in (0_u8..).zip(known) {
             // One change may concern several clicks; each gets a record of its own.
             let mut id = *consent.record.as_bytes();
             id[15] ^= place;
@@ -95,6 +99,13 @@ impl Work {
                 consent_bits: bits,
                 signal_kinds: i64::from(consent.assessment.kinds()),
                 policy_version: i64::from(version),
+                payload: seal_inputs(
+                    tenant,
+                    facts,
+                    &Uuid::from_bytes(id),
+                    consent.payload_nonce,
+                    &inputs,
+                ),
             });
         }
         if living.is_empty() {
@@ -298,6 +309,26 @@ impl Work {
             ))
         }))
     }
+}
+
+/// The inputs of a later signal under the click's key; nothing where that is gone.
+fn seal_inputs(
+    tenant: &TenantRoute,
+    facts: &ClickFacts,
+    record: &Uuid,
+    nonce: [u8; NONCE_BYTES],
+    inputs: &str,
+) -> Option<Vec<u8>> {
+    let epoch = u16::try_from(facts.retention_epoch).ok()?;
+    let secrets = tenant.keys.click(epoch, facts.salt.as_ref()?).ok()?;
+    let place = Place {
+        tenant: tenant.number(),
+        table: "consent_record",
+        column: "payload",
+        row: record.as_bytes(),
+        key_version: u32::from(epoch),
+    };
+    Some(secrets.key.seal(nonce, &place, inputs.as_bytes()))
 }
 
 /// The status word as a constant.

@@ -14,6 +14,7 @@ use crate::domain::ids::{ClickKey, RequestId};
 use crate::domain::keys::NONCE_BYTES;
 use crate::domain::money::Currency;
 use crate::domain::refusal::{Outcome, Reason, Untracked};
+use crate::domain::signal::record::Inputs;
 use crate::store::batch::facts::OrderRef;
 use crate::store::batch::rows::ClickRow;
 
@@ -191,6 +192,8 @@ pub struct PostbackCommand {
     pub customer_hash: Option<[u8; 16]>,
     /// The merged signals.
     pub assessment: Assessment,
+    /// What they were merged from.
+    pub inputs: Inputs,
     /// The same as the draft policy has them read, with the number of the draft's record, if one runs.
     pub draft: Option<(i64, Assessment)>,
     /// Whether it is a test.
@@ -240,12 +243,16 @@ pub struct ConsentCommand {
     pub reference: Reference,
     /// The merged signals.
     pub assessment: Assessment,
+    /// What they were merged from.
+    pub inputs: Inputs,
     /// When it came.
     pub now_ms: i64,
     /// The request.
     pub request: RequestId,
     /// The id of a consent record.
     pub record: Uuid,
+    /// For sealing the inputs, once under each click's key.
+    pub payload_nonce: [u8; NONCE_BYTES],
     /// For the audit events.
     pub nonces: [[u8; 16]; 2],
 }

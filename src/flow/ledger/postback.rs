@@ -1,5 +1,7 @@
 //! A postback inside its batch: facts, verdict, rows.
 
+use zeroize::Zeroizing;
+
 use super::command::{Answer, PostbackCommand, Reply, Token};
 use super::writer::{Work, day_of};
 use crate::domain::attribution::{self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact};
@@ -11,6 +13,7 @@ use crate::domain::keys::{ClickSecrets, Place};
 use crate::domain::policy::{DenialErases, Policy};
 use crate::domain::refusal::{Outcome, Reason};
 use crate::domain::routing::TenantRoute;
+use crate::domain::signal::record::{Inputs, Surroundings};
 use crate::store::StoreError;
 use crate::store::batch::facts::{ClickFacts, OrderFacts};
 use crate::store::batch::rows::ConversionRow;
@@ -159,6 +162,7 @@ impl Work {
         };
         let version = i64::from(tenant.policy_at(postback.now_ms).version);
         let (consent_bits, signal_kinds) = consent(postback, tenant);
+        let details = Self::details(postback, tenant, matched);
         self.conversions.push(ConversionRow {
             tenant: postback.tenant,
             recorded_at_s: seconds_of(postback.conversion),
@@ -182,10 +186,7 @@ impl Work {
             order_hash: order.order_hash,
             content_hash: postback.content_hash,
             expires_at_s: matched.key.issued_at_s() + MAX_WINDOW_DAYS * 86_400 + TOKEN_MARGIN_SECONDS,
-            payload: matched
-                .secrets
-                .key
-                .seal(postback.payload_nonce, &place, &postback.details),
+            payload: matched.secrets.key.seal(postback.payload_nonce, &place, &details),
             customer_hash: postback.customer_hash,
         });
         self.count_hour(postback, matched, goal, postback.status, postback.amount_minor);
@@ -197,6 +198,22 @@ impl Work {
             click: matched.key,
         };
         self.orders.insert(order, facts);
+    }
+
+    /// The details with what the decision was made on, for its consent record.
+    fn details(postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) -> Zeroizing<Vec<u8>> {
+        let campaign = tenant.campaigns.get(&matched.campaign);
+        let window_seconds = campaign.map_or(0, |campaign| campaign.window_seconds);
+        let policy = &tenant.policy_at(postback.now_ms).policy;
+        let inputs = Inputs {
+            surroundings: Some(Surroundings {
+                click_granted: is_granted(matched.facts.consent_bits),
+                window_seconds: u32::try_from(window_seconds).unwrap_or(0),
+            }),
+            stale_terms: postback.assessment.terms() != policy.terms(),
+            ..postback.inputs
+        };
+        with_inputs(&postback.details, &inputs)
     }
 
     fn count_duplicate(&mut self, postback: &PostbackCommand, tenant: &TenantRoute, matched: &Matched) {
@@ -294,6 +311,17 @@ fn consent(postback: &PostbackCommand, tenant: &TenantRoute) -> (i64, i64) {
     }
     let bits = assessment.bits(assessment.state(&tenant.policy_at(postback.now_ms).policy));
     (i64::from(bits), i64::from(assessment.kinds()))
+}
+
+/// The document of a conversion with one member more.
+fn with_inputs(details: &[u8], inputs: &Inputs) -> Zeroizing<Vec<u8>> {
+    let members = details.strip_suffix(b"}").unwrap_or(details);
+    let separator = if members.len() > 1 { "," } else { "" };
+    let member = format!("{separator}\"consent\":\"{}\"}}", inputs.encode());
+    let mut document = Zeroizing::new(Vec::with_capacity(members.len() + member.len()));
+    document.extend_from_slice(members);
+    document.extend_from_slice(member.as_bytes());
+    document
 }
 
 /// The campaign of the token; 0 without a readable one.

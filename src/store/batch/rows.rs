@@ -57,6 +57,8 @@ pub struct ConsentRow {
     pub signal_kinds: i64,
     /// The policy version of the decision.
     pub policy_version: i64,
+    /// What it was made on, sealed under the click's key.
+    pub payload: Option<Vec<u8>>,
 }
 
 /// A conversion's row to be written.
@@ -164,10 +166,11 @@ impl Batch {
             int(|record| record.consent_bits),
             int(|record| record.signal_kinds),
             int(|record| record.policy_version),
+            Cells::MaybeBytes(records.iter().map(|record| record.payload.clone()).collect()),
         ]);
         let rows = Rows {
             before: "INSERT INTO consent_record (tenant, issued_at_ticks, click_id, recorded_at_ms, record_id, \
-                     collector, consent_bits, signal_kinds, policy_version)",
+                     collector, consent_bits, signal_kinds, policy_version, payload)",
             cells,
             after: "",
         };
