@@ -12,7 +12,7 @@ use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, first_run, serve, signal, telemetry};
+use super::{apply, consent, first_run, serve, signal, telemetry};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -58,6 +58,11 @@ enum Command {
         #[command(subcommand)]
         step: SignalStep,
     },
+    /// Look into consent records.
+    Consent {
+        #[command(subcommand)]
+        step: ConsentStep,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -71,6 +76,16 @@ enum Command {
 enum SignalStep {
     /// Say of each JSON line on standard input what its signal holds, as a JSON line on standard output.
     Decode,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConsentStep {
+    /// Make every recorded decision again and report where it comes out differently; fails if it does anywhere.
+    Replay {
+        /// Count besides what this policy would have decided: a TOML file with the fields of a policy.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+    },
 }
 
 /// Runs a command line; errors are one sentence on standard error and exit code 1.
@@ -114,6 +129,15 @@ fn dispatch(
         } => {
             let now_s = SystemClock.now_ms().div_euclid(1_000);
             signal::decode(std::io::stdin().lock(), std::io::stdout().lock(), now_s)?;
+        }
+        Command::Consent {
+            step: ConsentStep::Replay { policy },
+        } => {
+            let config = Config::load(options)?;
+            let (text, outcome) =
+                start(&config)?.block_on(consent::replay(&config, policy.as_deref(), json))?;
+            print(&text)?;
+            outcome?;
         }
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod bench;
 pub mod cli;
 pub mod config;
+pub mod consent;
 pub mod demo;
 pub mod first_run;
 pub mod migrate;

@@ -18,6 +18,7 @@ use crate::flow::conversion::ConversionFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
+use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
 use crate::flow::signal::SignalFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
@@ -104,6 +105,7 @@ pub async fn build(
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),
         health: health.clone(),

@@ -120,6 +120,11 @@ pub const TABLE: &[(&str, &[Role])] = &[
     // An order's name is a shop's own: a manager, who has many shops, names the conversion.
     ("change_conversion_by_order", &[Shop]),
     ("send_consent_signal", &[Shop, Privacy]),
+    ("list_consent_records", READ),
+    // An auditor sees it without what was sealed.
+    ("read_consent_record", READ),
+    ("read_consent_receipt", &[Manager, Privacy]),
+    ("replay_consent_record", READ),
     // Whoever handles signals may look into one; it says nothing of the tenant.
     ("decode_signal", &[Manager, Shop, Publisher, Auditor, Privacy]),
     ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),

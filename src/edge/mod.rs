@@ -14,6 +14,7 @@ pub mod pairs;
 pub mod postback;
 pub mod postback_schema;
 pub mod problem;
+pub mod records;
 pub mod report;
 pub mod request;
 pub mod router;

@@ -31,6 +31,7 @@ mod policy_effects;
 mod policy_shadow;
 mod postback;
 mod postback_modes;
+mod records;
 mod retention;
 mod roles;
 mod signals;

@@ -52,7 +52,7 @@ pub struct TcFacts {
 }
 
 /// The bytes of [`TcFacts::write`].
-pub const WRITTEN_BYTES: usize = 43;
+pub const WRITTEN_BYTES: usize = 39;
 
 impl Standing {
     /// The restriction of a purpose that applies: of several, the lowest type.
@@ -217,7 +217,7 @@ impl TcFacts {
             out.extend_from_slice(&flags.bits().to_be_bytes()[5..]);
         }
         let restrictions = standing.map_or(0, |standing| standing.restrictions);
-        out.extend_from_slice(&restrictions.to_be_bytes());
+        out.extend_from_slice(&restrictions.to_be_bytes()[2..]);
     }
 
     /// Reads what [`TcFacts::write`] wrote.
@@ -240,7 +240,7 @@ impl TcFacts {
         let special_features = Flags::new(number(2)?, SPECIAL_FEATURE_COUNT);
         let purposes = Flags::new(number(3)?, PURPOSE_COUNT);
         let purposes_li = Flags::new(number(3)?, PURPOSE_COUNT);
-        let restrictions = number(8)?;
+        let restrictions = number(6)?;
         Some(Self {
             dates: Dates {
                 created_ds,

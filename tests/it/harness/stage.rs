@@ -123,6 +123,8 @@ impl<'a> Stage<'a> {
         match kind {
             "conversions" => return self.conversion().await.0,
             "approvals" => return self.approval().await,
+            // The stage's own click has one.
+            "consent-records" => return self.first_of(kind).await,
             _ => {}
         }
         let create = TABLE
