@@ -22,6 +22,7 @@ use einklang::domain::inspect::{Question, answer};
 use einklang::domain::policy::Policy;
 use einklang::domain::signal::additional_consent::AdditionalConsent;
 use einklang::domain::signal::consent_mode::{Gcd, Gcs};
+use einklang::domain::signal::record::Inputs;
 use einklang::domain::signal::us_privacy::UsPrivacy;
 use einklang::domain::signal::{Collector, Signals, is_signal};
 use einklang::domain::tcf::{self, Basis, LONGEST_AGE_SECONDS};
@@ -174,7 +175,11 @@ fn read_query(text: &str) -> Outcome {
             words.push(state.code());
         }
     }
-    let _ = signals.evidence(Some(755));
+    let inputs = Inputs::new(signals.read(Some(755)), Collector::Shop);
+    assert!(
+        Inputs::decode(&inputs.encode()) == Some(inputs),
+        "what is kept reads back"
+    );
     let tracked = words.contains(&"granted");
     format!("{}{words:?}", if tracked { "ok " } else { "" })
 }

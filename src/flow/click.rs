@@ -116,7 +116,7 @@ impl ClickFlow {
         granted: Granted,
         now_ms: i64,
     ) -> Option<String> {
-        let Some((command, token)) = self.prepare(request, link, granted, now_ms).await else {
+        let Some((command, token)) = self.prepare(request, link, &granted, now_ms).await else {
             self.miss(link, now_ms);
             return None;
         };
@@ -135,7 +135,7 @@ impl ClickFlow {
         &self,
         request: &ClickRequest<'_>,
         link: &LinkRoute,
-        granted: Granted,
+        granted: &Granted,
         now_ms: i64,
     ) -> Option<(ClickCommand, String)> {
         let now_s = now_ms.div_euclid(1_000);
@@ -155,7 +155,7 @@ impl ClickFlow {
         keys: &KeyRing,
         request: &ClickRequest<'_>,
         link: &LinkRoute,
-        granted: Granted,
+        granted: &Granted,
         now_ms: i64,
     ) -> Option<(ClickCommand, String)> {
         let now_s = now_ms.div_euclid(1_000);
@@ -166,7 +166,7 @@ impl ClickFlow {
             assessment,
             state,
             inputs,
-        } = granted;
+        } = *granted;
         let drawn = Drawn::cut(&self.live.random())?;
         let Drawn { salt, .. } = &drawn;
         let click = ClickId(drawn.click);

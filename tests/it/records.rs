@@ -14,6 +14,9 @@ use crate::harness::clock::START_S;
 use crate::harness::{tcf, world};
 use crate::policy::made;
 
+/// How many records of a kind came to a reason.
+type Counts = Vec<((RecordKind, &'static str), u64)>;
+
 const PATH: &str = "/v1/consent-records";
 
 async fn get(caller: &Caller, target: &str) -> Value {
@@ -164,7 +167,7 @@ both!(
         };
         let click = |reason| (RecordKind::Click, reason);
         let postback = |reason| (RecordKind::Postback, reason);
-        let cases: [(Policy, Vec<((RecordKind, &str), u64)>, u64); 4] = [
+        let cases: [(Policy, Counts, u64); 4] = [
             (
                 with(|_| {}),
                 vec![(click("accepted"), 2), (postback("accepted"), 2)],

@@ -95,8 +95,8 @@ impl<'a> Reader<'a> {
             // Google's providers only: it never speaks for us.
             SignalKind::AdditionalConsent => AdditionalConsent::parse(value).map(|_| [Answer::Unknown; 3]),
             SignalKind::UsPrivacy => UsPrivacy::parse(value).map(us_privacy),
-            SignalKind::Gcs => Gcs::parse(value).map(|gcs| gcs.answers()),
-            SignalKind::Gcd => Gcd::parse(value).map(|gcd| gcd.answers()),
+            SignalKind::Gcs => Gcs::parse(value).map(Gcs::answers),
+            SignalKind::Gcd => Gcd::parse(value).map(Gcd::answers),
             SignalKind::Tcf | SignalKind::Gpp | SignalKind::GppSid | SignalKind::ConsentMode => return,
         };
         self.note(kind, answers);

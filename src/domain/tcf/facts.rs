@@ -78,12 +78,14 @@ impl TcFacts {
     pub fn of(string: &TcString, vendor: Option<u16>) -> Self {
         let standing = |vendor| {
             let mut restrictions = 0;
+            let mut last = 0;
             for (purpose, kind) in string.restrictions_for(vendor) {
-                let place = u32::from(purpose.saturating_sub(1)) * 2;
-                // Ascending by type: the first one of a purpose is the lowest, which applies.
-                if (restrictions >> place) & 3 == 0 {
-                    restrictions |= (u64::from(kind.number()) + 1) << place;
+                // Ascending by purpose and type: the first one of a purpose is the lowest, which applies.
+                if purpose != last {
+                    restrictions |=
+                        (u64::from(kind.number()) + 1) << (u32::from(purpose.saturating_sub(1)) * 2);
                 }
+                last = purpose;
             }
             Standing {
                 vendor,

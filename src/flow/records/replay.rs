@@ -4,6 +4,7 @@
 //! there. Under another policy the same records answer what it would have done, as counts. What was refused left
 //! nothing, and cannot be replayed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -132,11 +133,9 @@ impl ReplayFlow {
                 let Some(end) = chunk.last() else { break };
                 last = Some(end.key);
                 for record in &chunk {
-                    if !run.policies.contains_key(&record.policy_version) {
-                        let found = reader
-                            .policy_document(tenant.number(), record.policy_version)
-                            .await?;
-                        run.policies.insert(record.policy_version, found);
+                    if let Entry::Vacant(slot) = run.policies.entry(record.policy_version) {
+                        let found = reader.policy_document(tenant.number(), record.policy_version);
+                        slot.insert(found.await?);
                     }
                     run.look_at(record);
                 }
