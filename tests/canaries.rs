@@ -33,6 +33,8 @@ mod needles;
 mod place;
 #[path = "canaries/tcf.rs"]
 mod tcf;
+#[path = "canaries/turned_away.rs"]
+mod turned_away;
 #[path = "it/harness/world.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod world;
@@ -141,12 +143,28 @@ async fn nothing_of_a_refusal_is_kept() {
         "duplicate_conflict",
         "restricted",
         "consent_withdrawn",
+        "token_expired",
     ] {
         let events = ledger
             .events("stat_refused", &format!("reason = '{reason}'"))
             .await;
         assert!(events >= 20, "{reason}: {events}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_what_is_turned_away_is_kept() {
+    let (place, watch) = (Place::new(), of_the_declined());
+    let server = serve(&place);
+    turned_away::while_the_ledger_cannot_write(&place, &server).await;
+    turned_away::until_the_body_is_given_up(&server).await;
+    watch.assert_absent("while it runs", &metrics(&server).await);
+    server.kill();
+    watch.assert_absent("after kill -9", &kept(&place));
+    let busy = place.serve(&["--log=trace", "--requests-per-minute=2"]);
+    turned_away::beyond_the_limit(&busy).await;
+    busy.stop();
+    watch.assert_absent("after an orderly end", &kept(&place));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -168,6 +168,12 @@ pub async fn postbacks(place: &Place, server: &Server, key: &str, link: &str, sa
     )
     .await;
     execute(&sqlite_url(&place.data()), "UPDATE click SET restricted = FALSE").await;
+    // A click that retention has taken away counts as expired.
+    for table in ["click_salt", "click"] {
+        execute(&sqlite_url(&place.data()), &format!("DELETE FROM {table}")).await;
+    }
+    let purged = postback(&[("token", &held), ("consent", "granted")]);
+    every_door(&shop, &purged, "token_expired").await;
 }
 
 /// The same postback by every way in which a shop can send it.

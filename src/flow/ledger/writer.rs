@@ -74,26 +74,24 @@ impl Writer {
 
     /// Processes what has queued up and answers every waiter.
     pub(super) async fn process(&self, jobs: Vec<Job>) {
-        let (mut commands, answers): (Vec<Command>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.command, job.answer)).unzip();
         metrics::histogram!("einklang_batch_commands")
-            .record(u32::try_from(commands.len()).map_or(f64::MAX, f64::from));
-        let replies = self.settle(&mut commands).await;
-        for (answer, reply) in answers.into_iter().zip(replies) {
+            .record(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
+        let replies = self.settle(&jobs).await;
+        for (job, reply) in jobs.into_iter().zip(replies) {
             count_reply(&reply);
-            // A caller that went away does not need its answer; what it asked for is done all the same.
-            let _ = answer.send(reply);
+            // A caller that went away does not need its answer.
+            let _ = job.answer.send(reply);
         }
     }
 
-    async fn settle(&self, commands: &mut [Command]) -> Vec<Result<Reply, Unavailable>> {
+    async fn settle(&self, jobs: &[Job]) -> Vec<Result<Reply, Unavailable>> {
         for round in 0..RACES {
-            match self.attempt(commands, round == 0).await {
-                Ok(replies) => return replies.into_iter().map(Ok).collect(),
+            match self.attempt(jobs, round == 0).await {
+                Ok(replies) => return replies,
                 Err(StoreError::Raced) => {}
-                Err(error) if commands.len() > 1 && error.is_about_a_row() => {
+                Err(error) if jobs.len() > 1 && error.is_about_a_row() => {
                     tracing::warn!(%error, "a batch was rejected; its commands are tried one by one");
-                    return self.one_by_one(commands).await;
+                    return self.one_by_one(jobs).await;
                 }
                 Err(error) => {
                     tracing::error!(%error, "a batch failed");
@@ -102,15 +100,14 @@ impl Writer {
                 }
             }
         }
-        commands.iter().map(|_| Err(Unavailable)).collect()
+        jobs.iter().map(|_| Err(Unavailable)).collect()
     }
 
-    async fn one_by_one(&self, commands: &mut [Command]) -> Vec<Result<Reply, Unavailable>> {
-        let mut replies = Vec::with_capacity(commands.len());
-        for command in commands {
-            let alone = std::slice::from_mut(command);
-            match self.attempt(alone, false).await {
-                Ok(reply) => replies.extend(reply.into_iter().map(Ok)),
+    async fn one_by_one(&self, jobs: &[Job]) -> Vec<Result<Reply, Unavailable>> {
+        let mut replies = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match self.attempt(std::slice::from_ref(job), false).await {
+                Ok(reply) => replies.extend(reply),
                 Err(error) => {
                     tracing::error!(%error, "a command failed");
                     replies.push(Err(Unavailable));
@@ -122,21 +119,31 @@ impl Writer {
 
     /// One transaction over these commands. The first time it may rely on the routing data that we have, where nothing
     /// else needs to be looked at before it writes: the database then compares the version as it commits.
-    async fn attempt(&self, commands: &[Command], first: bool) -> Result<Vec<Reply>, StoreError> {
-        let plain = |command: &Command| matches!(command, Command::Click(_) | Command::Untracked(_));
-        let relied_on = (first && commands.iter().all(plain)).then(|| self.live.routing().version);
+    async fn attempt(
+        &self,
+        jobs: &[Job],
+        first: bool,
+    ) -> Result<Vec<Result<Reply, Unavailable>>, StoreError> {
+        let plain = |job: &Job| matches!(job.command, Command::Click(_) | Command::Untracked(_));
+        let relied_on = (first && jobs.iter().all(plain)).then(|| self.live.routing().version);
         let mut batch = self.live.store().begin_batch(self.place, relied_on).await?;
         let routing = self.current_routing(&mut batch).await?;
-        let mut work = Work::gather(batch, routing, commands).await?;
-        let mut replies = Vec::with_capacity(commands.len());
-        for command in commands {
-            replies.push(match command {
+        // Looked at now and not before: the wait may have been for the database to become free.
+        let wanted: Vec<Option<&Command>> = jobs.iter().map(|job| wanted(job, &routing)).collect();
+        let mut work = Work::gather(batch, routing, &wanted).await?;
+        let mut replies = Vec::with_capacity(jobs.len());
+        for command in wanted {
+            let Some(command) = command else {
+                replies.push(Err(Unavailable));
+                continue;
+            };
+            replies.push(Ok(match command {
                 Command::Click(click) => work.track(click),
                 Command::Untracked(untracked) => work.count(untracked),
                 Command::Postback(postback) => work.judge(postback).await?,
                 Command::Consent(consent) => work.change_consent(consent).await?,
                 Command::Amend(amend) => work.amend(amend).await?,
-            });
+            }));
         }
         let missed = self.take_missed();
         for (key, count) in &missed {
@@ -185,6 +192,20 @@ impl Writer {
     }
 }
 
+/// The command of a job, unless nobody waits for it any more: a visitor who was redirected without a token has not been
+/// tracked, and a shop that heard nothing or was told to come again does so. What ends processing is done all the same.
+fn wanted<'j>(job: &'j Job, routing: &Routing) -> Option<&'j Command> {
+    let ends = match &job.command {
+        Command::Click(_) | Command::Untracked(_) => false,
+        Command::Postback(postback) => routing.tenants.get(&postback.tenant).is_some_and(|tenant| {
+            let policy = &tenant.policy_at(postback.now_ms).policy;
+            postback.assessment.state(policy) == ConsentState::Denied
+        }),
+        Command::Consent(_) | Command::Amend(_) => true,
+    };
+    (ends || !job.answer.is_closed()).then_some(&job.command)
+}
+
 /// Metrics carry outcomes and reasons, and nothing of a tenant or a person.
 fn count_reply(reply: &Result<Reply, Unavailable>) {
     match reply {
@@ -208,13 +229,13 @@ impl Work {
     async fn gather(
         mut batch: Batch,
         routing: Arc<Routing>,
-        commands: &[Command],
+        commands: &[Option<&Command>],
     ) -> Result<Self, StoreError> {
         let mut keys = Vec::new();
         let mut orders = Vec::new();
         let mut entries = Vec::new();
         let mut erasing = false;
-        for command in commands {
+        for command in commands.iter().flatten() {
             let Command::Postback(postback) = command else {
                 erasing |= matches!(command, Command::Consent(_));
                 continue;
