@@ -93,10 +93,6 @@ impl ConsentState {
 
 /// All signals of one request, merged. Small, free of the signals' texts, and all that later steps see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the request, and none of them excludes another"
-)]
 pub struct Assessment {
     answers: [Answer; 3],
     malformed: bool,
