@@ -23,7 +23,7 @@ use einklang::domain::policy::Policy;
 use einklang::domain::signal::additional_consent::AdditionalConsent;
 use einklang::domain::signal::consent_mode::{Gcd, Gcs};
 use einklang::domain::signal::us_privacy::UsPrivacy;
-use einklang::domain::signal::{Collector, Signals, is_signal};
+use einklang::domain::signal::{Collector, Reading, Signals, is_signal};
 use einklang::domain::tcf::{self, Basis, LONGEST_AGE_SECONDS};
 use einklang::edge::pairs;
 
@@ -163,7 +163,11 @@ fn read_query(text: &str) -> Outcome {
             ..Policy::default()
         };
         for contract in [false, true] {
-            let assessment = signals.assess(Collector::Publisher { contract }, policy.terms(), NOW_S);
+            let assessment = signals.assess(Reading::without_registries(
+                Collector::Publisher { contract },
+                policy.terms(),
+                NOW_S,
+            ));
             let state = assessment.state(&policy);
             let decided = decide_click(&assessment, &policy);
             assert_eq!(

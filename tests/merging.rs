@@ -7,7 +7,7 @@
 
 use einklang::domain::consent::ConsentState::{self, Denied, Granted, Malformed, Unknown};
 use einklang::domain::policy::Policy;
-use einklang::domain::signal::{Collector, Signals};
+use einklang::domain::signal::{Collector, Reading, Signals};
 
 mod encode;
 
@@ -28,7 +28,9 @@ fn state_for(vendor: Option<u16>, collector: Collector, pairs: &[(&str, &str)]) 
         tcf_vendor_id: vendor,
         ..Policy::default()
     };
-    signals.assess(collector, policy.terms(), NOW_S).state(&policy)
+    signals
+        .assess(Reading::without_registries(collector, policy.terms(), NOW_S))
+        .state(&policy)
 }
 
 /// Strings for vendor 755: one that grants, and ones that do not.

@@ -12,7 +12,7 @@ use einklang::domain::consent::ConsentState;
 use einklang::domain::gpp::{self, Content, FieldValue, OptOut};
 use einklang::domain::inspect::{Input, Kind, Question, answer};
 use einklang::domain::policy::{Mode, Policy};
-use einklang::domain::signal::{Collector, Signals};
+use einklang::domain::signal::{Collector, Reading, Signals};
 use einklang::domain::tcf::{self, Basis, LONGEST_AGE_SECONDS, TcString};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -155,7 +155,11 @@ fn state(vendor: Option<u16>, pairs: &[(&str, &str)]) -> ConsentState {
         ..Policy::default()
     };
     signals
-        .assess(Collector::Shop, policy.terms(), NOW_S)
+        .assess(Reading::without_registries(
+            Collector::Shop,
+            policy.terms(),
+            NOW_S,
+        ))
         .state(&policy)
 }
 

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use axum::Router;
 
 use super::config::Config;
+use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
@@ -15,6 +16,7 @@ use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
@@ -32,6 +34,9 @@ pub enum StartError {
     /// The root key.
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
+    /// A registry file.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The database.
     #[error("The database cannot be opened: {0}")]
     Store(#[from] StoreError),
@@ -64,13 +69,14 @@ pub async fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Store, Arc<Live>), StartError> {
+    let registries = registries::load(config)?;
     make_folder(&config.data_dir)?;
     let store = Store::connect(&config.database_url).await?;
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
     // A server that was killed between an erasure and its tidying up left old pages behind.
     store.scrub().await?;
     let root = root_key::obtain(&config.root_key_file, &store, clock.as_ref(), entropy.as_ref()).await?;
-    let live = Live::start(store.clone(), root, clock, entropy).await?;
+    let live = Live::start(store.clone(), root, clock, entropy, registries).await?;
     live.prepare_epochs().await?;
     Ok((store, live))
 }
@@ -99,10 +105,12 @@ pub async fn build(
         .collect::<Result<_, _>>()?;
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
+    let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
     let flows = Flows {
         access: AccessFlow::new(Arc::clone(&live)),
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
-        conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
+        explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
+        conversion,
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),

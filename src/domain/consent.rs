@@ -4,10 +4,14 @@
 //! consent.md 4). A signal that is present but cannot be used keeps the whole request from being granted, so that an
 //! explicit word never overrides a TC string that says less.
 
+mod decide;
+mod kind;
+
 use serde::{Deserialize, Serialize};
 
 use super::policy::{GpcHandling, Mode, Policy, Purpose, Terms};
-use super::refusal::Untracked;
+pub use decide::{ClickCheck, Ground, decide_click};
+pub use kind::SignalKind;
 
 /// What one signal says about one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,71 +62,6 @@ impl Answer {
     }
 }
 
-/// The kinds of signal, as bits: which of them arrived is part of the consent record, what they held is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignalKind {
-    /// Einklang's own word (`consent`, `cons`).
-    Explicit,
-    /// `gdpr`.
-    Gdpr,
-    /// `gdpr_consent`.
-    Tcf,
-    /// `addtl_consent`.
-    AdditionalConsent,
-    /// `gpp`.
-    Gpp,
-    /// `gpp_sid`.
-    GppSid,
-    /// `us_privacy`.
-    UsPrivacy,
-    /// `gcs`.
-    Gcs,
-    /// `gcd`.
-    Gcd,
-    /// `gpc` or `Sec-GPC`.
-    Gpc,
-    /// Google's four fields by name (`ad_storage`, `ad_user_data` ...).
-    ConsentMode,
-}
-
-impl SignalKind {
-    /// Every kind, in the order of their bits.
-    pub const ALL: [SignalKind; 11] = [
-        SignalKind::Explicit,
-        SignalKind::Gdpr,
-        SignalKind::Tcf,
-        SignalKind::AdditionalConsent,
-        SignalKind::Gpp,
-        SignalKind::GppSid,
-        SignalKind::UsPrivacy,
-        SignalKind::Gcs,
-        SignalKind::Gcd,
-        SignalKind::Gpc,
-        SignalKind::ConsentMode,
-    ];
-
-    fn bit(self) -> u16 {
-        1 << (self as u16)
-    }
-
-    /// The parameter's name, or the common one of several.
-    pub fn code(self) -> &'static str {
-        match self {
-            SignalKind::Explicit => "consent",
-            SignalKind::Gdpr => "gdpr",
-            SignalKind::Tcf => "gdpr_consent",
-            SignalKind::AdditionalConsent => "addtl_consent",
-            SignalKind::Gpp => "gpp",
-            SignalKind::GppSid => "gpp_sid",
-            SignalKind::UsPrivacy => "us_privacy",
-            SignalKind::Gcs => "gcs",
-            SignalKind::Gcd => "gcd",
-            SignalKind::Gpc => "gpc",
-            SignalKind::ConsentMode => "consent_mode",
-        }
-    }
-}
-
 /// The state that a decision is made on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,6 +90,10 @@ impl ConsentState {
 
 /// All signals of one request, merged. Small, free of the signals' texts, and all that later steps see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is noted by itself, and any of them may stand beside any other"
+)]
 pub struct Assessment {
     answers: [Answer; 3],
     malformed: bool,
@@ -249,23 +192,44 @@ impl Assessment {
 
     /// The state under a policy.
     pub fn state(&self, policy: &Policy) -> ConsentState {
-        let all_granted = |answers: &[Answer; 3]| {
-            let granted = |purpose: &Purpose| answers.get(purpose.index()) == Some(&Answer::Granted);
-            policy.require.iter().all(granted)
+        self.ground(policy).state()
+    }
+
+    /// The state under a policy, and what makes it so: the first that applies.
+    pub fn ground(&self, policy: &Policy) -> Ground {
+        let answer = |answers: &[Answer; 3], purpose: Purpose| answers.get(purpose.index()).copied();
+        let not_granted = |answers: &[Answer; 3]| {
+            let mut required = policy.require.iter().copied();
+            required.find(|purpose| answer(answers, *purpose) != Some(Answer::Granted))
         };
-        let denied = |purpose: &Purpose| self.answers.get(purpose.index()) == Some(&Answer::Denied);
-        let overridden = policy.gpc == GpcHandling::TcfOverrides && all_granted(&self.tcf);
-        if policy.require.iter().any(denied) || (self.gpc && !overridden) {
-            return ConsentState::Denied;
+        let mut required = policy.require.iter().copied();
+        if let Some(purpose) =
+            required.find(|purpose| answer(&self.answers, *purpose) == Some(Answer::Denied))
+        {
+            return Ground::Declined(purpose);
+        }
+        let overridden = policy.gpc == GpcHandling::TcfOverrides && not_granted(&self.tcf).is_none();
+        if self.gpc && !overridden {
+            return Ground::PrivacyControl;
         }
         if self.malformed {
-            return ConsentState::Malformed;
+            return Ground::Unreadable;
         }
-        if all_granted(&self.answers) && !self.unusable && self.terms == policy.terms() {
-            ConsentState::Granted
-        } else {
-            ConsentState::Unknown
+        if self.unusable {
+            return Ground::Unusable;
         }
+        if let Some(purpose) = not_granted(&self.answers) {
+            return Ground::NotGranted(purpose);
+        }
+        if self.terms != policy.terms() {
+            return Ground::OtherTerms;
+        }
+        Ground::Granted
+    }
+
+    /// What all signals together say about a purpose.
+    pub fn answer(&self, purpose: Purpose) -> Answer {
+        self.answers.get(purpose.index()).copied().unwrap_or_default()
     }
 
     /// The regime that this request is decided under. Where the sender says that the GDPR applies, opting out is not
@@ -311,20 +275,10 @@ pub fn is_granted(bits: i64) -> bool {
     bits & 3 == 1
 }
 
-/// What becomes of a click: tracked, or counted under a reason and nothing else.
-pub fn decide_click(assessment: &Assessment, policy: &Policy) -> Result<ConsentState, Untracked> {
-    let state = assessment.state(policy);
-    match (state, assessment.mode(policy)) {
-        (ConsentState::Granted, _) | (ConsentState::Unknown, Mode::OptOut) => Ok(state),
-        (ConsentState::Denied, _) => Err(Untracked::ConsentDenied),
-        (ConsentState::Malformed, _) => Err(Untracked::ConsentMalformed),
-        (ConsentState::Unknown, _) => Err(Untracked::ConsentMissing),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::policy::Jurisdiction;
+    use super::super::refusal::Untracked;
     use super::*;
 
     fn one(answer: Answer) -> Assessment {
@@ -354,13 +308,13 @@ mod tests {
         word.add_gpc();
         assert_eq!(word.state(&lenient), ConsentState::Denied, "the word alone");
         let mut partial = word;
-        partial.add(
+        partial.add_tc_string(
             SignalKind::Tcf,
             [Answer::Granted, Answer::Unknown, Answer::Granted],
         );
         assert_eq!(partial.state(&lenient), ConsentState::Denied, "a purpose is open");
         let mut string = word;
-        string.add(
+        string.add_tc_string(
             SignalKind::Tcf,
             [Answer::Granted, Answer::Granted, Answer::Denied],
         );

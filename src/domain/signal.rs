@@ -6,6 +6,7 @@
 
 pub mod additional_consent;
 pub mod consent_mode;
+pub mod finding;
 mod read;
 pub mod switches;
 pub mod us_privacy;
@@ -15,7 +16,9 @@ use serde::Serialize;
 use super::consent::{Assessment, SignalKind};
 use super::gpp;
 use super::policy::Terms;
+use super::registry::Registries;
 use super::tcf::{self, TcString};
+use finding::Finding;
 
 /// The longest value that is looked at; anything longer is malformed without being read.
 pub const MAX_SIGNAL_CHARS: usize = 16_384;
@@ -70,6 +73,31 @@ pub enum Collector {
     },
     /// The shop, which speaks for itself.
     Shop,
+}
+
+/// On what signals are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// Who sent them.
+    pub collector: Collector,
+    /// The policy's terms.
+    pub terms: Terms,
+    /// What is known of consent platforms and of our own registrations.
+    pub registries: &'a Registries,
+    /// Now.
+    pub now_s: i64,
+}
+
+impl Reading<'static> {
+    /// Where nobody keeps a registry.
+    pub fn without_registries(collector: Collector, terms: Terms, now_s: i64) -> Self {
+        Self {
+            collector,
+            terms,
+            registries: Registries::none(),
+            now_s,
+        }
+    }
 }
 
 impl<'a> Signals<'a> {
@@ -142,9 +170,16 @@ impl<'a> Signals<'a> {
         })
     }
 
-    /// Reads everything on these terms, at this time.
-    pub fn assess(&self, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
-        read::assess(self, collector, terms, now_s)
+    /// Reads everything.
+    pub fn assess(&self, reading: Reading<'_>) -> Assessment {
+        read::assess(self, reading, &mut ())
+    }
+
+    /// Reads everything, and tells how each signal was understood.
+    pub fn explain(&self, reading: Reading<'_>) -> (Assessment, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let assessment = read::assess(self, reading, &mut findings);
+        (assessment, findings)
     }
 }
 
@@ -180,16 +215,16 @@ mod tests {
     use super::super::policy::Policy;
     use super::*;
 
-    const NOW_S: i64 = 1_795_000_000;
+    fn reading(collector: Collector) -> Reading<'static> {
+        Reading::without_registries(collector, Terms::default(), 1_795_000_000)
+    }
 
     fn state(pairs: &[(&'static str, &'static str)], collector: Collector) -> ConsentState {
         let mut signals = Signals::default();
         for (name, value) in pairs {
             assert!(signals.note(name, value), "{name} is in the family");
         }
-        signals
-            .assess(collector, Terms::default(), NOW_S)
-            .state(&Policy::default())
+        signals.assess(reading(collector)).state(&Policy::default())
     }
 
     #[test]
@@ -255,7 +290,7 @@ mod tests {
             sec_gpc: true,
             ..Signals::default()
         };
-        let assessed = header.assess(Collector::Shop, Terms::default(), NOW_S);
+        let assessed = header.assess(reading(Collector::Shop));
         assert_eq!(assessed.state(&Policy::default()), ConsentState::Denied);
     }
 }

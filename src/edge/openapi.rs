@@ -10,7 +10,7 @@ use super::correction::ConversionView;
 use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
-use super::{click, consent, contract, correction, health, objects, postback, report, signal};
+use super::{click, consent, contract, correction, explain, health, objects, postback, report, signal};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -30,7 +30,7 @@ use super::{click, consent, contract, correction, health, objects, postback, rep
         (name = "approvals", description = "Changes that take effect only by the word of another user."),
         (name = "campaigns", description = "What is advertised, where its clicks land, and how long they count."),
         (name = "click", description = "Tracking links, followed by visitors."),
-        (name = "consent", description = "Changes of consent that a shop forwards, and what a signal says."),
+        (name = "consent", description = "Changes of consent that a shop forwards, what a signal says, and why a decision is what it is."),
         (name = "goals", description = "What counts as a conversion in a campaign."),
         (name = "health", description = "Whether the server lives and can work."),
         (name = "links", description = "A publisher's links to a campaign."),
@@ -84,6 +84,7 @@ fn parts() -> Vec<Document> {
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
         report::routes().into_openapi(),
+        explain::routes().into_openapi(),
         signal::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),

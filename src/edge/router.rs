@@ -16,12 +16,13 @@ use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
-use super::{click, consent, correction, health, objects, openapi, postback, report, signal};
+use super::{click, consent, correction, explain, health, objects, openapi, postback, report, signal};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::report::ReportFlow;
@@ -41,6 +42,8 @@ pub struct Flows {
     pub conversion: ConversionFlow,
     /// Consent changes.
     pub consent: ConsentFlow,
+    /// Explanations of decisions.
+    pub explain: ExplainFlow,
     /// Reports.
     pub report: ReportFlow,
     /// Looking into signals.
@@ -77,6 +80,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             consent: flows.consent,
             conversion: flows.conversion.clone(),
         }))
+        .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))
         .merge(signal::routes().with_state(flows.signal))
         .merge(health::routes().with_state(flows.health))

@@ -23,7 +23,7 @@ use crate::domain::landing::{LandingValues, Template, deep_link};
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
-use crate::domain::signal::{Collector, Signals, TcfEvidence};
+use crate::domain::signal::{Collector, Reading, Signals, TcfEvidence};
 use crate::domain::token::{self, TokenClaims};
 use crate::store::batch::rows::ClickRow;
 
@@ -97,7 +97,7 @@ impl ClickFlow {
             return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
         }
         let request = with_defaults(request, link);
-        let token = match decide(&request, link, now_ms) {
+        let token = match decide(&self.live, &request, link, now_ms) {
             Ok(granted) => self.track(&request, link, granted, now_ms).await,
             Err(reason) => {
                 self.count(&request, link, reason, now_ms).await;
@@ -208,7 +208,7 @@ impl ClickFlow {
                 assessment,
                 now_ms,
                 nonce: drawn.nonce,
-                draft: draft_says(request, link, now_ms),
+                draft: draft_says(&self.live, request, link, now_ms),
             },
             token,
         ))
@@ -217,7 +217,7 @@ impl ClickFlow {
     /// Counts a click that may not be tracked; the count is committed before the redirect leaves, like a click.
     async fn count(&self, request: &ClickRequest<'_>, link: &LinkRoute, reason: Untracked, now_ms: i64) {
         let untracked = UntrackedCommand {
-            draft: draft_says(request, link, now_ms),
+            draft: draft_says(&self.live, request, link, now_ms),
             ..untracked(link, reason, now_ms)
         };
         if self.ledger.submit(Command::Untracked(untracked)).await.is_err() {
@@ -232,41 +232,46 @@ impl ClickFlow {
 }
 
 /// A click that may be tracked: its merged signals, and the state under the policy.
-type Granted = (Assessment, ConsentState);
+pub(super) type Granted = (Assessment, ConsentState);
 
-fn decide(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Result<Granted, Untracked> {
+pub(super) fn decide(
+    live: &Live,
+    request: &ClickRequest<'_>,
+    link: &LinkRoute,
+    now_ms: i64,
+) -> Result<Granted, Untracked> {
     if request.is_no_visit() {
         return Err(Untracked::Bot);
     }
     let policy = &link.tenant.policy_at(now_ms).policy;
-    let assessment = assess(request, link, policy, now_ms);
+    let assessment = request.signals.assess(reading(live, link, policy, now_ms));
     decide_click(&assessment, policy).map(|state| (assessment, state))
 }
 
 /// What the tenant's draft policy makes of the same request. Without a draft this is one look.
-fn draft_says(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Option<DraftSays> {
+fn draft_says(live: &Live, request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Option<DraftSays> {
     let shadow = link.tenant.shadow.as_ref()?;
     if request.is_no_visit() {
         return None;
     }
-    let assessment = assess(request, link, &shadow.policy, now_ms);
+    let reading = reading(live, link, &shadow.policy, now_ms);
+    let assessment = request.signals.assess(reading);
     Some(DraftSays {
         draft: shadow.draft,
         click: decide_click(&assessment, &shadow.policy).map(|_| ()),
     })
 }
 
-fn assess(request: &ClickRequest<'_>, link: &LinkRoute, policy: &Policy, now_ms: i64) -> Assessment {
+pub(super) fn reading<'a>(live: &'a Live, link: &LinkRoute, policy: &Policy, now_ms: i64) -> Reading<'a> {
     let collector = Collector::Publisher {
         contract: link.contract,
     };
-    let now_s = now_ms.div_euclid(1_000);
-    request.signals.assess(collector, policy.terms(), now_s)
+    live.reading(collector, policy, now_ms)
 }
 
 impl ClickRequest<'_> {
     /// Whether nobody clicked: a robot, or a program that only asks for the head.
-    fn is_no_visit(&self) -> bool {
+    pub(super) fn is_no_visit(&self) -> bool {
         self.head || self.agent == AgentClass::Bot
     }
 }

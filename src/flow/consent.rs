@@ -73,7 +73,7 @@ impl ConsentFlow {
         };
         let now_ms = self.live.now_ms();
         let policy = &tenant.policy_at(now_ms).policy;
-        let assessment = signals.assess(Collector::Shop, policy.terms(), now_ms.div_euclid(1_000));
+        let assessment = signals.assess(self.live.reading(Collector::Shop, policy, now_ms));
         if assessment.state(policy) == ConsentState::Malformed {
             return Err(FlowError::Refused(Reason::ConsentMalformed));
         }

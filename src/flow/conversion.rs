@@ -1,5 +1,7 @@
 //! A postback: who sends it, what it names, and its verdict; and corrections of what was recorded.
 
+mod stand_in;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -167,7 +169,7 @@ impl ConversionFlow {
         }
     }
 
-    fn prepare(
+    pub(super) fn prepare(
         &self,
         sender: &Sender,
         form: &Form<'_>,
@@ -190,10 +192,8 @@ impl ConversionFlow {
                 .suppressed_order(order.shop, order.goal, &order.order_hash)
         });
         let policy = &tenant.policy_at(now_ms).policy;
-        let assess = |policy: &Policy| {
-            let now_s = now_ms.div_euclid(1_000);
-            form.signals.assess(Collector::Shop, policy.terms(), now_s)
-        };
+        let reading = |policy: &Policy| self.live.reading(Collector::Shop, policy, now_ms);
+        let assess = |policy: &Policy| form.signals.assess(reading(policy));
         let shadow = tenant.shadow.as_ref();
         let random: [u8; 64] = self.live.random();
         Ok(PostbackCommand {
@@ -221,6 +221,7 @@ impl ConversionFlow {
             draft: shadow.map(|shadow| (shadow.draft, assess(&shadow.policy))),
             test: form.test,
             dry_run: form.dry_run,
+            explain: false,
             request,
             conversion: time_ordered(now_ms, cut(&random, 0)),
             in_order: sender.in_order,

@@ -8,7 +8,10 @@ use super::FlowError;
 use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::ids::time_ordered;
 use crate::domain::keys::{Secret, epoch_of};
+use crate::domain::policy::Policy;
+use crate::domain::registry::Registries;
 use crate::domain::routing::Routing;
+use crate::domain::signal::{Collector, Reading};
 use crate::store::Store;
 use crate::store::tx::Tx;
 
@@ -31,6 +34,7 @@ pub struct Live {
     routing: RwLock<Arc<Routing>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    registries: Registries,
 }
 
 impl Live {
@@ -40,6 +44,7 @@ impl Live {
         root: Secret,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        registries: Registries,
     ) -> Result<Arc<Self>, FlowError> {
         let routing = store.load_routing(&root, clock.now_ms()).await?;
         Ok(Arc::new(Self {
@@ -48,6 +53,7 @@ impl Live {
             routing: RwLock::new(Arc::new(routing)),
             clock,
             entropy,
+            registries,
         }))
     }
 
@@ -59,6 +65,16 @@ impl Live {
     /// The root key.
     pub(super) fn root(&self) -> &Secret {
         &self.root
+    }
+
+    /// On what signals of this moment are read under a policy.
+    pub(super) fn reading(&self, collector: Collector, policy: &Policy, now_ms: i64) -> Reading<'_> {
+        Reading {
+            collector,
+            terms: policy.terms(),
+            registries: &self.registries,
+            now_s: now_ms.div_euclid(1_000),
+        }
     }
 
     /// Now, in milliseconds.

@@ -8,26 +8,27 @@
 use super::super::consent::{Answer, Assessment, SignalKind};
 use super::super::gpp::sid::InForce;
 use super::super::gpp::{self, Content, OptOut};
-use super::super::policy::Terms;
+use super::super::registry::{Registered, Registries};
 use super::super::tcf::{self, Basis, TcString};
 use super::additional_consent::AdditionalConsent;
 use super::consent_mode::{self, Gcd, Gcs};
+use super::finding::{Finding, Notes, OfSection, Understood};
 use super::us_privacy::{UsPrivacy, UsPrivacyState};
-use super::{Collector, MAX_SIGNAL_CHARS, Occurrence, Signals, switches};
+use super::{Collector, MAX_SIGNAL_CHARS, Occurrence, Reading, Signals, switches};
 
 /// What a TC string says about access, measurement and personalisation.
 type Answers = [Answer; 3];
 
-pub(super) fn assess(signals: &Signals<'_>, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
+/// Reads everything; whoever wants to know how it was understood is told.
+pub(super) fn assess<N: Notes>(signals: &Signals<'_>, reading: Reading<'_>, notes: &mut N) -> Assessment {
     let mut reader = Reader {
-        into: Assessment::on(terms),
+        into: Assessment::on(reading.terms),
         signals,
-        collector,
-        terms,
-        now_s,
+        reading,
+        notes,
     };
     if signals.sec_gpc {
-        reader.into.add_gpc();
+        reader.privacy_control();
     }
     for kind in SignalKind::ALL {
         reader.read_plain(kind);
@@ -37,32 +38,52 @@ pub(super) fn assess(signals: &Signals<'_>, collector: Collector, terms: Terms, 
     reader.into
 }
 
-struct Reader<'a> {
+struct Reader<'a, N> {
     into: Assessment,
     signals: &'a Signals<'a>,
-    collector: Collector,
-    terms: Terms,
-    now_s: i64,
+    reading: Reading<'a>,
+    notes: &'a mut N,
 }
 
-impl<'a> Reader<'a> {
+impl<'a, N: Notes> Reader<'a, N> {
     /// The text of a kind that is there once and readable; one that is there in any other way is malformed.
     fn text(&mut self, kind: SignalKind) -> Option<&'a str> {
-        match self.signals.get(kind) {
-            Occurrence::Absent => None,
-            Occurrence::Once(value) if is_readable(value) => Some(value),
-            Occurrence::Once(_) | Occurrence::Repeated => {
-                self.into.add_malformed(kind);
-                None
-            }
-        }
+        let why = match self.signals.get(kind) {
+            Occurrence::Absent => return None,
+            Occurrence::Once(value) => match unreadable(value) {
+                None => return Some(value),
+                Some(why) => why,
+            },
+            Occurrence::Repeated => "repeated",
+        };
+        self.malformed(kind, why);
+        None
+    }
+
+    fn tell(&mut self, kind: SignalKind, understood: impl FnOnce() -> Understood) {
+        self.notes.note(|| Finding::of(kind, understood()));
+    }
+
+    fn says(&mut self, kind: SignalKind, answers: Answers) {
+        self.into.add(kind, answers);
+        self.tell(kind, || Understood::Says(answers));
+    }
+
+    fn malformed(&mut self, kind: SignalKind, why: &'static str) {
+        self.into.add_malformed(kind);
+        self.tell(kind, || Understood::Malformed(why));
+    }
+
+    fn privacy_control(&mut self) {
+        self.into.add_gpc();
+        self.tell(SignalKind::Gpc, || Understood::PrivacyControl);
     }
 
     /// Notes what a kind says about every purpose alike, or that it cannot be read.
     fn note(&mut self, kind: SignalKind, answers: Option<Answers>) {
         match answers {
-            Some(answers) => self.into.add(kind, answers),
-            None => self.into.add_malformed(kind),
+            Some(answers) => self.says(kind, answers),
+            None => self.malformed(kind, "not_of_its_form"),
         }
     }
 
@@ -83,11 +104,14 @@ impl<'a> Reader<'a> {
             },
             // Says nothing of the person; whether `0` relaxes anything is the policy's to say (consent.md 0, rule 12).
             SignalKind::Gdpr => match switches::gdpr(value) {
-                Some(applies) => return self.into.add_gdpr(applies),
+                Some(applies) => {
+                    self.into.add_gdpr(applies);
+                    return self.tell(kind, || Understood::Applies(applies));
+                }
                 None => None,
             },
             SignalKind::Gpc => match switches::gpc(value) {
-                Some(true) => return self.into.add_gpc(),
+                Some(true) => return self.privacy_control(),
                 off => off.map(|_| [Answer::Unknown; 3]),
             },
             // Google's providers only: it never speaks for us.
@@ -120,9 +144,9 @@ impl<'a> Reader<'a> {
         }
         // A field that can be read and says no still says it beside one that cannot.
         let answers = self.as_word(consent_mode::answers(said));
-        self.into.add(SignalKind::ConsentMode, answers);
+        self.says(SignalKind::ConsentMode, answers);
         if !all_readable {
-            self.into.add_malformed(SignalKind::ConsentMode);
+            self.malformed(SignalKind::ConsentMode, "not_of_its_form");
         }
     }
 
@@ -130,8 +154,8 @@ impl<'a> Reader<'a> {
     fn read_frameworks(&mut self) {
         let alone = match self.text(SignalKind::Tcf).map(tcf::decode) {
             Some(Ok(string)) => self.read_tc(SignalKind::Tcf, &string),
-            Some(Err(_)) => {
-                self.into.add_malformed(SignalKind::Tcf);
+            Some(Err(error)) => {
+                self.malformed(SignalKind::Tcf, error.code());
                 None
             }
             None => None,
@@ -159,69 +183,83 @@ impl<'a> Reader<'a> {
         let in_force = match self.text(SignalKind::GppSid).map(InForce::parse) {
             None => None,
             Some(Some(list)) => {
-                self.into.add_all(SignalKind::GppSid, Answer::Unknown);
+                self.says(SignalKind::GppSid, [Answer::Unknown; 3]);
                 Some(list)
             }
             Some(None) => {
-                self.into.add_malformed(SignalKind::GppSid);
+                self.malformed(SignalKind::GppSid, "not_of_its_form");
                 None
             }
         };
         let text = self.text(SignalKind::Gpp)?;
-        let Ok(gpp) = gpp::decode(text) else {
-            self.into.add_malformed(SignalKind::Gpp);
-            return None;
+        let gpp = match gpp::decode(text) {
+            Ok(gpp) => gpp,
+            Err(error) => {
+                self.malformed(SignalKind::Gpp, error.code());
+                return None;
+            }
         };
-        self.into.add_all(SignalKind::Gpp, Answer::Unknown);
+        self.says(SignalKind::Gpp, [Answer::Unknown; 3]);
         let listed = in_force.iter().flat_map(InForce::ids);
         if listed.into_iter().any(|id| gpp.section(*id).is_none()) {
-            self.into.add_malformed(SignalKind::Gpp);
+            self.malformed(SignalKind::Gpp, "section_in_force_is_missing");
         }
         let mut tc = None;
         for section in gpp.sections() {
             // Nothing says which law applies: then each may.
             let applies = in_force.as_ref().is_none_or(|list| list.contains(section.id));
+            let mut within = Reader {
+                into: self.into,
+                signals: self.signals,
+                reading: self.reading,
+                notes: &mut OfSection(section.id, &mut *self.notes),
+            };
             match section.read() {
                 // A section of a kind that is not known proves nothing, but only where it is the one that counts.
-                None if in_force.is_some() && applies => self.into.add_unusable(SignalKind::Gpp),
-                Some(Err(_)) if applies => self.into.add_malformed(SignalKind::Gpp),
+                None if in_force.is_some() && applies => {
+                    within.unusable(SignalKind::Gpp, "section_not_known", None);
+                }
+                Some(Err(_)) if applies => within.malformed(SignalKind::Gpp, "section_unreadable"),
                 // What a person was or was not asked under a law that is said not to apply is no answer to us; but no
                 // other word may be taken for one beside it.
                 Some(Err(_) | Ok(Content::Tcf(_))) if section.id == gpp::TCF_EU && !applies => {
-                    self.into.add_unusable(SignalKind::Gpp);
+                    within.unusable(SignalKind::Gpp, "section_not_in_force", None);
                 }
-                Some(Ok(Content::Tcf(string))) => tc = self.read_tc(SignalKind::Gpp, &string),
+                Some(Ok(Content::Tcf(string))) => tc = within.read_tc(SignalKind::Gpp, &string),
                 // An opt-out was made by somebody, whichever law it was made under.
-                Some(Ok(Content::UsPrivacy(said))) => self.into.add(SignalKind::Gpp, us_privacy(said)),
+                Some(Ok(Content::UsPrivacy(said))) => within.says(SignalKind::Gpp, us_privacy(said)),
                 Some(Ok(Content::Us(section))) => {
                     let out = section.opt_out() == OptOut::OptedOut;
-                    self.into.add_all(SignalKind::Gpp, no_if(out));
+                    within.says(SignalKind::Gpp, [no_if(out); 3]);
                 }
                 None | Some(Err(_)) => {}
             }
+            self.into = within.into;
         }
         tc
     }
 
+    fn unusable(&mut self, kind: SignalKind, why: &'static str, string: Option<&TcString>) {
+        self.into.add_unusable(kind);
+        self.notes.note(|| Finding {
+            string: string.map(Into::into),
+            ..Finding::of(kind, Understood::Unusable(why))
+        });
+    }
+
     /// What a TC string says for our vendor; one that may not be relied on is noted as such and says nothing.
     fn read_tc(&mut self, kind: SignalKind, string: &TcString) -> Option<Answers> {
-        if string
-            .usable(self.now_s, self.terms.max_consent_age_seconds(), None)
-            .is_err()
-        {
-            self.into.add_unusable(kind);
+        let (terms, registries) = (self.reading.terms, self.reading.registries);
+        let max_age_seconds = terms.max_consent_age_seconds();
+        let cmps = registries.cmps.as_ref();
+        if let Err(why) = string.usable(self.reading.now_s, max_age_seconds, cmps) {
+            self.unusable(kind, why.code(), Some(string));
             return None;
         }
-        let said = |purpose: u8| {
-            let (yes, answer) = match self.terms.vendor {
-                Some(vendor) => (
-                    string.allows(vendor, purpose, Basis::Consent, false),
-                    Answer::Granted,
-                ),
-                // Nobody registered: the string cannot authorise us, but what was declined for all is declined.
-                None => (string.purposes_consent().contains(purpose), Answer::Unknown),
-            };
-            if yes { answer } else { Answer::Denied }
+        let said = |purpose: u8| match terms.vendor {
+            Some(vendor) => said_to(string, vendor, purpose, registries),
+            // Nobody registered: the string cannot authorise us, but what was declined for all is declined.
+            None => unless_declined(string, purpose),
         };
         // Purpose 1 was not asked where PurposeOneTreatment is set: nothing is proven for it.
         let access = if string.purpose_one_treatment() {
@@ -229,12 +267,17 @@ impl<'a> Reader<'a> {
         } else {
             said(1)
         };
-        Some([access, said(7), said(3).both(said(4))])
+        let answers = [access, said(7), said(3).both(said(4))];
+        self.notes.note(|| Finding {
+            string: Some(string.into()),
+            ..Finding::of(kind, Understood::Says(answers))
+        });
+        Some(answers)
     }
 
     /// What the sender's own yes is worth.
     fn word(&self) -> Answer {
-        match self.collector {
+        match self.reading.collector {
             Collector::Shop | Collector::Publisher { contract: true } => Answer::Granted,
             Collector::Publisher { contract: false } => Answer::Unknown,
         }
@@ -249,12 +292,44 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Neither empty nor overlong nor a macro that the sender's ad server left unexpanded.
-fn is_readable(value: &str) -> bool {
-    let plain = |byte: u8| {
-        byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}' | b'[' | b']' | b'%' | b'<' | b'>')
+/// What a string says to a vendor about a purpose, as far as the vendor had registered it when the string was made.
+fn said_to(string: &TcString, vendor: u16, purpose: u8, registries: &Registries) -> Answer {
+    let (declared, flexible) = match registries.registered(vendor, purpose, string.last_updated_s()) {
+        Registered::Assumed => (Basis::Consent, false),
+        Registered::On { basis, flexible } => (basis, flexible),
+        Registered::Not => return unless_declined(string, purpose),
     };
-    !value.is_empty() && value.len() <= MAX_SIGNAL_CHARS && value.bytes().all(plain)
+    match string.basis(vendor, purpose, declared, flexible) {
+        // Nobody is tracked on a legitimate interest; but not having been asked is no refusal.
+        Some(Basis::LegitimateInterest) => unless_declined(string, purpose),
+        _ if string.allows(vendor, purpose, declared, flexible) => Answer::Granted,
+        _ => Answer::Denied,
+    }
+}
+
+/// What was declined for everybody is declined; more cannot be told.
+fn unless_declined(string: &TcString, purpose: u8) -> Answer {
+    if string.purposes_consent().contains(purpose) {
+        Answer::Unknown
+    } else {
+        Answer::Denied
+    }
+}
+
+/// Why a text is not looked at: empty, overlong, or a macro that the sender's ad server left unexpanded.
+fn unreadable(value: &str) -> Option<&'static str> {
+    let in_macro = |byte: u8| matches!(byte, b'$' | b'{' | b'}' | b'[' | b']' | b'%' | b'<' | b'>');
+    if value.is_empty() {
+        Some("empty")
+    } else if value.len() > MAX_SIGNAL_CHARS {
+        Some("too_long")
+    } else if value.bytes().any(in_macro) {
+        Some("macro_not_replaced")
+    } else if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Some("bad_character")
+    } else {
+        None
+    }
 }
 
 fn no_if(out: bool) -> Answer {
