@@ -105,7 +105,12 @@ both!(
             click(app, "gdpr=0&consent=denied").await.as_deref(),
             Some("consent_denied")
         );
-        for query in ["", "gdpr=1", "gdpr=0&us_privacy=1YNN"] {
+        assert_eq!(click(app, "gdpr=0&us_privacy=1YNN").await, None);
+        assert_eq!(
+            click(app, "gdpr=0&us_privacy=1YYN").await.as_deref(),
+            Some("consent_denied")
+        );
+        for query in ["", "gdpr=1", "gdpr=1&us_privacy=1YNN"] {
             assert_eq!(click(app, query).await, missing, "{query}");
         }
         // At the shop each request speaks for itself.
