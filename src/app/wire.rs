@@ -97,6 +97,12 @@ pub async fn build(
     entropy: Arc<dyn Entropy>,
 ) -> Result<App, StartError> {
     let (store, live) = open(config, clock, entropy).await?;
+    for vendor in live.unregistered_vendors() {
+        tracing::warn!(
+            vendor,
+            "a tenant's vendor stands in no registry: its TC strings grant nothing"
+        );
+    }
     let capacity = config.queue_capacity.get();
     let (ledger, runs) = Ledger::open(&live, capacity, config.node);
     let writers = runs

@@ -1,5 +1,6 @@
 //! What every flow shares: the store, the keys, the routing snapshot, the clock, randomness.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use uuid::Uuid;
@@ -75,6 +76,19 @@ impl Live {
             registries: &self.registries,
             now_s: now_ms.div_euclid(1_000),
         }
+    }
+
+    /// Vendor ids of tenants that stand in no registry though one is kept: their TC strings grant nothing.
+    pub fn unregistered_vendors(&self) -> BTreeSet<u16> {
+        if !self.registries.knows_vendors() {
+            return BTreeSet::new();
+        }
+        let routing = self.routing();
+        let tenants = routing.tenants.values();
+        tenants
+            .filter_map(|tenant| tenant.policy_at(self.now_ms()).policy.tcf_vendor_id)
+            .filter(|vendor| !self.registries.names(*vendor))
+            .collect()
     }
 
     /// Now, in milliseconds.

@@ -244,5 +244,19 @@ both!(
         for date in ["2026-06-01", "2026-08-31", "2026-09-10", "2026-11-20"] {
             tracked(app, &on(date)).await;
         }
+        assert_eq!(app.live.unregistered_vendors(), [].into());
+    }
+);
+
+both!(
+    a_vendor_that_stands_in_no_registry_is_granted_nothing,
+    with_history(),
+    async |app: &TestApp| {
+        app.manager()
+            .post("/v1/policies", &json!({"tcf_vendor_id": 756}))
+            .await;
+        assert_eq!(app.live.unregistered_vendors(), [756].into());
+        let string = tcf::by_cmp(LISTED, 756, &[1, 7], START_S);
+        counted(app, &replaced(&string), "consent_missing").await;
     }
 );
