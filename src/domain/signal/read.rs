@@ -292,18 +292,23 @@ impl<'a, N: Notes> Reader<'a, N> {
     }
 }
 
-/// What a string says to a vendor about a purpose, as far as the vendor had registered it when the string was made.
+/// What a string says to a vendor about a purpose. A registry only takes away: what the bits refuse stays refused, and
+/// what they allow is a grant only if it was registered on consent, or moved to it, when the string was made.
 fn said_to(string: &TcString, vendor: u16, purpose: u8, registries: &Registries) -> Answer {
-    let (declared, flexible) = match registries.registered(vendor, purpose, string.last_updated_s()) {
-        Registered::Assumed => (Basis::Consent, false),
-        Registered::On { basis, flexible } => (basis, flexible),
-        Registered::Not => return unless_declined(string, purpose),
+    if !string.allows(vendor, purpose, Basis::Consent, false) {
+        return Answer::Denied;
+    }
+    let on_consent = match registries.registered(vendor, purpose, string.last_updated_s()) {
+        Registered::Assumed => true,
+        Registered::Not => false,
+        Registered::On { basis, flexible } => {
+            string.basis(vendor, purpose, basis, flexible) == Some(Basis::Consent)
+        }
     };
-    match string.basis(vendor, purpose, declared, flexible) {
-        // Nobody is tracked on a legitimate interest; but not having been asked is no refusal.
-        Some(Basis::LegitimateInterest) => unless_declined(string, purpose),
-        _ if string.allows(vendor, purpose, declared, flexible) => Answer::Granted,
-        _ => Answer::Denied,
+    if on_consent {
+        Answer::Granted
+    } else {
+        Answer::Unknown
     }
 }
 
