@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use einklang::domain::consent::{ConsentState, decide_click};
 use einklang::domain::policy::Policy;
-use einklang::domain::signal::{Collector, Signals};
+use einklang::domain::signal::{Collector, Reading, Signals};
 use einklang::domain::{gpp, tcf};
 use sha2::{Digest, Sha256};
 
@@ -125,7 +125,11 @@ impl Report {
 }
 
 fn decision(signals: &Signals<'_>, policy: &Policy) -> Option<ConsentState> {
-    let assessment = signals.assess(Collector::Publisher { contract: false }, policy.terms(), NOW_S);
+    let assessment = signals.assess(Reading::without_registries(
+        Collector::Publisher { contract: false },
+        policy.terms(),
+        NOW_S,
+    ));
     decide_click(&assessment, policy).ok()
 }
 

@@ -19,12 +19,12 @@ use einklang::domain::consent::{ConsentState, decide_click};
 use einklang::domain::gpp::sid::InForce;
 use einklang::domain::gpp::{self, Content};
 use einklang::domain::inspect::{Question, answer};
-use einklang::domain::policy::Policy;
+use einklang::domain::policy::{Policy, Terms};
 use einklang::domain::signal::additional_consent::AdditionalConsent;
 use einklang::domain::signal::consent_mode::{Gcd, Gcs};
 use einklang::domain::signal::record::Inputs;
 use einklang::domain::signal::us_privacy::UsPrivacy;
-use einklang::domain::signal::{Collector, Signals, is_signal};
+use einklang::domain::signal::{Collector, Reading, Signals, is_signal};
 use einklang::domain::tcf::{self, Basis, LONGEST_AGE_SECONDS};
 use einklang::edge::pairs;
 
@@ -164,7 +164,11 @@ fn read_query(text: &str) -> Outcome {
             ..Policy::default()
         };
         for contract in [false, true] {
-            let assessment = signals.assess(Collector::Publisher { contract }, policy.terms(), NOW_S);
+            let assessment = signals.assess(Reading::without_registries(
+                Collector::Publisher { contract },
+                policy.terms(),
+                NOW_S,
+            ));
             let state = assessment.state(&policy);
             let decided = decide_click(&assessment, &policy);
             assert_eq!(
@@ -175,7 +179,12 @@ fn read_query(text: &str) -> Outcome {
             words.push(state.code());
         }
     }
-    let inputs = Inputs::new(signals.read(Some(755)), Collector::Shop);
+    let terms = Terms {
+        vendor: Some(755),
+        ..Terms::default()
+    };
+    let reading = Reading::without_registries(Collector::Shop, terms, NOW_S);
+    let inputs = Inputs::new(signals.read(reading), reading.collector);
     assert!(
         Inputs::decode(&inputs.encode()) == Some(inputs),
         "what is kept reads back"

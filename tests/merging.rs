@@ -6,8 +6,8 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use einklang::domain::consent::ConsentState::{self, Denied, Granted, Malformed, Unknown};
-use einklang::domain::policy::Policy;
-use einklang::domain::signal::{Collector, Signals};
+use einklang::domain::policy::{Policy, Terms};
+use einklang::domain::signal::{Collector, Reading, Signals};
 
 mod encode;
 
@@ -28,7 +28,9 @@ fn state_for(vendor: Option<u16>, collector: Collector, pairs: &[(&str, &str)]) 
         tcf_vendor_id: vendor,
         ..Policy::default()
     };
-    signals.assess(collector, policy.terms(), NOW_S).state(&policy)
+    signals
+        .assess(Reading::without_registries(collector, policy.terms(), NOW_S))
+        .state(&policy)
 }
 
 /// Strings for vendor 755: one that grants, and ones that do not.
@@ -285,7 +287,12 @@ fn what_authorised_is_kept_whichever_way_it_came() {
     let evidence = |name: &str, value: &str| {
         let mut signals = Signals::default();
         signals.note(name, value);
-        signals.read(Some(VENDOR)).tc().copied()
+        let terms = Terms {
+            vendor: Some(VENDOR),
+            ..Terms::default()
+        };
+        let reading = Reading::without_registries(Collector::Shop, terms, NOW_S);
+        signals.read(reading).tc().copied()
     };
     let alone = evidence("gdpr_consent", &tc.text()).expect("a TC string");
     assert!(evidence("gpp", &wrapped) == Some(alone), "the same facts");

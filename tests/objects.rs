@@ -14,6 +14,7 @@ use einklang::domain::draft::{CampaignDraft, Name, PublisherDraft};
 use einklang::domain::event::Actor;
 use einklang::domain::keys::{Secret, epoch_of, sha256};
 use einklang::domain::provision::{Provision, parse};
+use einklang::domain::registry::Registries;
 use einklang::flow::objects::{Caller, Effect, Managed, ObjectsFlow, PasswordEdit};
 use einklang::flow::provision::{Applied, ProvisionFlow};
 use einklang::flow::{Clock, Entropy, FlowError, Live};
@@ -118,9 +119,15 @@ impl World {
         store.migrate(NOW_MS / 1_000).await.expect("migrated");
         let clock = Arc::new(At(AtomicI64::new(NOW_MS)));
         let entropy = Arc::new(Counted(AtomicU64::new(1)));
-        let live = Live::start(store.clone(), Secret::new([7; 32]), clock, entropy)
-            .await
-            .expect("started");
+        let live = Live::start(
+            store.clone(),
+            Secret::new([7; 32]),
+            clock,
+            entropy,
+            Registries::default(),
+        )
+        .await
+        .expect("started");
         Self {
             objects: ObjectsFlow::new(Arc::clone(&live)),
             live,

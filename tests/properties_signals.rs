@@ -12,7 +12,8 @@ use einklang::domain::consent::ConsentState;
 use einklang::domain::gpp::{self, Content, FieldValue, OptOut};
 use einklang::domain::inspect::{Input, Kind, Question, answer};
 use einklang::domain::policy::{Mode, Policy};
-use einklang::domain::signal::{Collector, Signals};
+use einklang::domain::registry::{Registration, Registries};
+use einklang::domain::signal::{Collector, Reading, Signals};
 use einklang::domain::tcf::{self, Basis, LONGEST_AGE_SECONDS, TcString};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -145,6 +146,10 @@ fn lessened(tc: &Tc, less: &Less) -> Tc {
 }
 
 fn state(vendor: Option<u16>, pairs: &[(&str, &str)]) -> ConsentState {
+    state_with(Registries::none(), vendor, pairs)
+}
+
+fn state_with(registries: &Registries, vendor: Option<u16>, pairs: &[(&str, &str)]) -> ConsentState {
     let mut signals = Signals::default();
     for (name, value) in pairs {
         signals.note(name, value);
@@ -155,7 +160,12 @@ fn state(vendor: Option<u16>, pairs: &[(&str, &str)]) -> ConsentState {
         ..Policy::default()
     };
     signals
-        .assess(Collector::Shop, policy.terms(), NOW_S)
+        .assess(Reading {
+            collector: Collector::Shop,
+            terms: policy.terms(),
+            registries,
+            now_s: NOW_S,
+        })
         .state(&policy)
 }
 
@@ -201,6 +211,40 @@ fn asked(kind: Kind, text: &str) -> Question {
         cmp_list: None,
         checks: None,
     }
+}
+
+/// A history of our vendor, or none of it.
+fn registries() -> impl Strategy<Value = Registries> {
+    let purpose = || prop::sample::select(vec![0_u8, 1, 2]);
+    (
+        purpose(),
+        purpose(),
+        any::<bool>(),
+        -600..100_i64,
+        prop::option::of(1..600_i64),
+    )
+        .prop_map(|(one, seven, flexible, from_day, days)| {
+            let on = |basis: u8| {
+                let chosen = [(1_u8, one), (7, seven)];
+                chosen
+                    .into_iter()
+                    .filter(|(_, registered)| *registered == basis)
+                    .map(|(purpose, _)| purpose)
+                    .collect::<Vec<u8>>()
+            };
+            let from_s = NOW_S + from_day * 86_400;
+            let registration = Registration {
+                from_s,
+                until_s: days.map(|days| from_s + days * 86_400),
+                consent: on(1),
+                legitimate_interest: on(2),
+                flexible: if flexible { vec![1, 7] } else { Vec::new() },
+            };
+            Registries {
+                history: Some([(VENDOR, vec![registration])].into()),
+                ..Registries::default()
+            }
+        })
 }
 
 proptest! {
@@ -267,6 +311,23 @@ proptest! {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_registry_only_takes_away(tc in tc_string(), registries in registries(), frank in any::<bool>()) {
+        let mut tc = tc;
+        if frank {
+            // A string that lets our vendor do everything: otherwise hardly any says yes.
+            (tc.policy_version, tc.service_specific, tc.purpose_one_treatment) = (5, true, false);
+            (tc.cmp_id, tc.created_s, tc.consents) = (31, tc.updated_s.min(NOW_S), (1..=24).collect());
+            tc.updated_s = tc.created_s;
+            (tc.vendors, tc.disclosed) = (Set::bits(&[VENDOR]), Some(Set::bits(&[VENDOR])));
+            tc.restrictions.clear();
+        }
+        let text = tc.text();
+        let pairs = [("gdpr_consent", text.as_str())];
+        let (without, with) = (state(Some(VENDOR), &pairs), state_with(&registries, Some(VENDOR), &pairs));
+        prop_assert!(with == without || (without, with) == (ConsentState::Granted, ConsentState::Unknown));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use einklang::domain::policy::Policy;
 use einklang::domain::signal::additional_consent::AdditionalConsent;
-use einklang::domain::signal::{Collector, Signals};
+use einklang::domain::signal::{Collector, Reading, Signals};
 use einklang::domain::{gpp, tcf};
 use peak_alloc::PeakAlloc;
 
@@ -180,7 +180,11 @@ fn no_signal_takes_more_than_64_kib() {
             ..Policy::default()
         };
         signals
-            .assess(Collector::Shop, policy.terms(), NOW_S)
+            .assess(Reading::without_registries(
+                Collector::Shop,
+                policy.terms(),
+                NOW_S,
+            ))
             .state(&policy);
     });
     worst = worst.max(bytes);

@@ -44,6 +44,20 @@ pub struct Options {
     /// The root key's file [default: root.key in the data folder].
     #[arg(long, env = "EINKLANG_ROOT_KEY_FILE", value_name = "FILE", global = true)]
     pub root_key_file: Option<PathBuf>,
+    /// A list of consent platforms (`cmp-list.json`); strings of others then count for nothing [default: none].
+    #[arg(long, env = "EINKLANG_CMP_LIST_FILE", value_name = "FILE", global = true)]
+    pub cmp_list_file: Option<PathBuf>,
+    /// A Global Vendor List (`vendor-list.json`): what each vendor has registered [default: none].
+    #[arg(long, env = "EINKLANG_VENDOR_LIST_FILE", value_name = "FILE", global = true)]
+    pub vendor_list_file: Option<PathBuf>,
+    /// The history of the tenants' own vendor registrations (TOML) [default: none].
+    #[arg(
+        long,
+        env = "EINKLANG_VENDOR_REGISTRATIONS_FILE",
+        value_name = "FILE",
+        global = true
+    )]
+    pub vendor_registrations_file: Option<PathBuf>,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter by module [default: info].
     #[arg(long, env = "EINKLANG_LOG", value_name = "FILTER", global = true)]
     pub log: Option<String>,
@@ -111,6 +125,9 @@ struct FileKeys {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     root_key_file: Option<PathBuf>,
+    cmp_list_file: Option<PathBuf>,
+    vendor_list_file: Option<PathBuf>,
+    vendor_registrations_file: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
     production: Option<bool>,
@@ -135,6 +152,12 @@ pub struct Config {
     pub database_url: String,
     /// The root key's file.
     pub root_key_file: PathBuf,
+    /// The list of consent platforms.
+    pub cmp_list_file: Option<PathBuf>,
+    /// The Global Vendor List.
+    pub vendor_list_file: Option<PathBuf>,
+    /// The history of vendor registrations.
+    pub vendor_registrations_file: Option<PathBuf>,
     /// The log filter.
     pub log: String,
     /// The form of log lines.
@@ -201,6 +224,11 @@ impl Config {
             database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
             root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
             data_dir,
+            cmp_list_file: options.cmp_list_file.or(file.cmp_list_file),
+            vendor_list_file: options.vendor_list_file.or(file.vendor_list_file),
+            vendor_registrations_file: options
+                .vendor_registrations_file
+                .or(file.vendor_registrations_file),
             log: options.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: options.log_format.or(file.log_format).unwrap_or_default(),
             production: options.production.or(file.production).unwrap_or(false),

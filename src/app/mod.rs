@@ -11,6 +11,7 @@ pub mod demo;
 pub mod first_run;
 pub mod migrate;
 pub mod production;
+pub mod registries;
 pub mod root_key;
 pub mod serve;
 pub mod signal;

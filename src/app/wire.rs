@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use axum::Router;
 
 use super::config::Config;
+use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
@@ -15,6 +16,7 @@ use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
@@ -33,6 +35,9 @@ pub enum StartError {
     /// The root key.
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
+    /// A registry file.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// The database.
     #[error("The database cannot be opened: {0}")]
     Store(#[from] StoreError),
@@ -65,13 +70,14 @@ pub async fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Store, Arc<Live>), StartError> {
+    let registries = registries::load(config)?;
     make_folder(&config.data_dir)?;
     let store = Store::connect(&config.database_url).await?;
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
     // A server that was killed between an erasure and its tidying up left old pages behind.
     store.scrub().await?;
     let root = root_key::obtain(&config.root_key_file, &store, clock.as_ref(), entropy.as_ref()).await?;
-    let live = Live::start(store.clone(), root, clock, entropy).await?;
+    let live = Live::start(store.clone(), root, clock, entropy, registries).await?;
     live.prepare_epochs().await?;
     Ok((store, live))
 }
@@ -92,6 +98,12 @@ pub async fn build(
     entropy: Arc<dyn Entropy>,
 ) -> Result<App, StartError> {
     let (store, live) = open(config, clock, entropy).await?;
+    for vendor in live.unregistered_vendors() {
+        tracing::warn!(
+            vendor,
+            "a tenant's vendor stands in no registry: its TC strings grant nothing"
+        );
+    }
     let capacity = config.queue_capacity.get();
     let (ledger, runs) = Ledger::open(&live, capacity, config.node);
     let writers = runs
@@ -100,10 +112,12 @@ pub async fn build(
         .collect::<Result<_, _>>()?;
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
+    let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
     let flows = Flows {
         access: AccessFlow::new(Arc::clone(&live)),
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
-        conversion: ConversionFlow::new(Arc::clone(&live), ledger.clone()),
+        explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
+        conversion,
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),

@@ -127,6 +127,7 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("replay_consent_record", READ),
     // Whoever handles signals may look into one; it says nothing of the tenant.
     ("decode_signal", &[Manager, Shop, Publisher, Auditor, Privacy]),
+    ("explain_decision", &[Manager, Shop, Auditor, Privacy]),
     ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),
     ("read_consent_report", READ),
 ];

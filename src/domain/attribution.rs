@@ -94,58 +94,109 @@ impl Verdict {
     fn of(reason: Reason) -> Self {
         Self {
             reason,
-            erase_click: false,
+            erase_click: reason == Reason::ConsentDenied,
         }
+    }
+}
+
+/// A check on a postback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// The goal is one of the campaign's.
+    Goal,
+    /// The shop takes the currency.
+    Currency,
+    /// Every signal can be read.
+    Readable,
+    /// There is a token.
+    Token,
+    /// The token opens here.
+    Opens,
+    /// Neither click nor order was withdrawn or erased.
+    Withdrawn,
+    /// Processing is not restricted.
+    Restricted,
+    /// Nothing that is required was declined.
+    Declined,
+    /// The click is still there, and the token is not older than window and margin.
+    Age,
+    /// The goal happened within the attribution window.
+    Window,
+    /// What was said, or the click's own grant, is enough under the policy.
+    Enough,
+    /// The order was not recorded before.
+    First,
+}
+
+impl Check {
+    /// Every check, in the order of DESIGN 4.2.
+    pub const ALL: [Check; 12] = [
+        Check::Goal,
+        Check::Currency,
+        Check::Readable,
+        Check::Token,
+        Check::Opens,
+        Check::Withdrawn,
+        Check::Restricted,
+        Check::Declined,
+        Check::Age,
+        Check::Window,
+        Check::Enough,
+        Check::First,
+    ];
+
+    /// The reason that this check gives for an answer of its own, if it has one. `state` is that of the postback's
+    /// signals. Each check may take for granted that those before it gave no answer.
+    pub fn stops(self, facts: &Facts<'_>, state: ConsentState) -> Option<Reason> {
+        let (issued_at_s, click_granted) = match (facts.token, facts.click) {
+            (TokenFact::Opened { issued_at_s }, ClickFact::Live { granted, .. }) => (issued_at_s, granted),
+            (TokenFact::Opened { issued_at_s }, _) => (issued_at_s, false),
+            (TokenFact::Missing | TokenFact::Unreadable, _) => (facts.occurred_at_s, false),
+        };
+        let is_live = matches!(facts.click, ClickFact::Live { .. });
+        let elapsed_seconds = facts.occurred_at_s - issued_at_s;
+        let (stops, reason) = match self {
+            Check::Goal => (!facts.goal_known, Reason::UnknownGoal),
+            Check::Currency => (!facts.currency_taken, Reason::CurrencyMismatch),
+            Check::Readable => (state == ConsentState::Malformed, Reason::ConsentMalformed),
+            Check::Token => (facts.token == TokenFact::Missing, Reason::NoToken),
+            Check::Opens => (facts.token == TokenFact::Unreadable, Reason::UnknownToken),
+            Check::Withdrawn => (
+                facts.click == ClickFact::Erased || facts.order_suppressed,
+                Reason::ConsentWithdrawn,
+            ),
+            Check::Restricted => (
+                matches!(facts.click, ClickFact::Live { restricted: true, .. }),
+                Reason::Restricted,
+            ),
+            Check::Declined => (state == ConsentState::Denied, Reason::ConsentDenied),
+            Check::Age => (
+                !is_live || facts.now_s - issued_at_s > facts.window_seconds + TOKEN_MARGIN_SECONDS,
+                Reason::TokenExpired,
+            ),
+            Check::Window => (
+                elapsed_seconds > facts.window_seconds || elapsed_seconds < -CLOCK_TOLERANCE_SECONDS,
+                Reason::OutsideWindow,
+            ),
+            Check::Enough => (
+                !enough(state, facts, click_granted, issued_at_s),
+                Reason::ConsentMissing,
+            ),
+            Check::First => match facts.prior {
+                PriorFact::Same => (true, Reason::Duplicate),
+                PriorFact::Other => (true, Reason::DuplicateConflict),
+                PriorFact::None => (false, Reason::Accepted),
+            },
+        };
+        stops.then_some(reason)
     }
 }
 
 /// Decides a postback.
 pub fn decide(facts: &Facts<'_>) -> Verdict {
     let state = facts.consent.state(facts.policy);
-    if !facts.goal_known {
-        return Verdict::of(Reason::UnknownGoal);
-    }
-    if !facts.currency_taken {
-        return Verdict::of(Reason::CurrencyMismatch);
-    }
-    if state == ConsentState::Malformed {
-        return Verdict::of(Reason::ConsentMalformed);
-    }
-    let issued_at_s = match facts.token {
-        TokenFact::Missing => return Verdict::of(Reason::NoToken),
-        TokenFact::Unreadable => return Verdict::of(Reason::UnknownToken),
-        TokenFact::Opened { issued_at_s } => issued_at_s,
-    };
-    if facts.click == ClickFact::Erased || facts.order_suppressed {
-        return Verdict::of(Reason::ConsentWithdrawn);
-    }
-    if matches!(facts.click, ClickFact::Live { restricted: true, .. }) {
-        return Verdict::of(Reason::Restricted);
-    }
-    if state == ConsentState::Denied {
-        return Verdict {
-            reason: Reason::ConsentDenied,
-            erase_click: true,
-        };
-    }
-    let ClickFact::Live { granted, .. } = facts.click else {
-        return Verdict::of(Reason::TokenExpired);
-    };
-    if facts.now_s - issued_at_s > facts.window_seconds + TOKEN_MARGIN_SECONDS {
-        return Verdict::of(Reason::TokenExpired);
-    }
-    let elapsed_seconds = facts.occurred_at_s - issued_at_s;
-    if elapsed_seconds > facts.window_seconds || elapsed_seconds < -CLOCK_TOLERANCE_SECONDS {
-        return Verdict::of(Reason::OutsideWindow);
-    }
-    if !enough(state, facts, granted, issued_at_s) {
-        return Verdict::of(Reason::ConsentMissing);
-    }
-    Verdict::of(match facts.prior {
-        PriorFact::Same => Reason::Duplicate,
-        PriorFact::Other => Reason::DuplicateConflict,
-        PriorFact::None => Reason::Accepted,
-    })
+    let reason = Check::ALL.into_iter().find_map(|check| check.stops(facts, state));
+    Verdict::of(reason.unwrap_or(Reason::Accepted))
 }
 
 /// Whether the postback's signal, or its absence, is enough under the policy.

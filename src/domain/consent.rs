@@ -4,14 +4,14 @@
 //! consent.md 4). A signal that is present but cannot be used keeps the whole request from being granted, so that an
 //! explicit word never overrides a TC string that says less.
 
+mod decide;
 mod kind;
 
 use serde::{Deserialize, Serialize};
 
-pub use kind::SignalKind;
-
 use super::policy::{GpcHandling, Mode, Policy, Purpose, Terms};
-use super::refusal::Untracked;
+pub use decide::{ClickCheck, Ground, decide_click};
+pub use kind::SignalKind;
 
 /// What one signal says about one purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -198,24 +198,45 @@ impl Assessment {
 
     /// The state under a policy.
     pub fn state(&self, policy: &Policy) -> ConsentState {
-        let all_granted = |answers: &[Answer; 3]| {
-            let granted = |purpose: &Purpose| answers.get(purpose.index()) == Some(&Answer::Granted);
-            policy.require.iter().all(granted)
+        self.ground(policy).state()
+    }
+
+    /// The state under a policy, and what makes it so: the first that applies.
+    pub fn ground(&self, policy: &Policy) -> Ground {
+        let answer = |answers: &[Answer; 3], purpose: Purpose| answers.get(purpose.index()).copied();
+        let not_granted = |answers: &[Answer; 3]| {
+            let mut required = policy.require.iter().copied();
+            required.find(|purpose| answer(answers, *purpose) != Some(Answer::Granted))
         };
-        let denied = |purpose: &Purpose| self.answers.get(purpose.index()) == Some(&Answer::Denied);
-        let overridden =
-            policy.gpc == GpcHandling::TcfOverrides && self.tcf.as_ref().is_some_and(all_granted);
-        if policy.require.iter().any(denied) || (self.gpc && !overridden) {
-            return ConsentState::Denied;
+        let mut required = policy.require.iter().copied();
+        if let Some(purpose) =
+            required.find(|purpose| answer(&self.answers, *purpose) == Some(Answer::Denied))
+        {
+            return Ground::Declined(purpose);
+        }
+        let overridden = policy.gpc == GpcHandling::TcfOverrides
+            && self.tcf.as_ref().is_some_and(|said| not_granted(said).is_none());
+        if self.gpc && !overridden {
+            return Ground::PrivacyControl;
         }
         if self.malformed {
-            return ConsentState::Malformed;
+            return Ground::Unreadable;
         }
-        if all_granted(&self.answers) && !self.unusable && self.terms == policy.terms() {
-            ConsentState::Granted
-        } else {
-            ConsentState::Unknown
+        if self.unusable {
+            return Ground::Unusable;
         }
+        if let Some(purpose) = not_granted(&self.answers) {
+            return Ground::NotGranted(purpose);
+        }
+        if self.terms != policy.terms() {
+            return Ground::OtherTerms;
+        }
+        Ground::Granted
+    }
+
+    /// What all signals together say about a purpose.
+    pub fn answer(&self, purpose: Purpose) -> Answer {
+        self.answers.get(purpose.index()).copied().unwrap_or_default()
     }
 
     /// The regime that this request is decided under. Where the sender says that the GDPR applies, opting out is not
@@ -259,17 +280,6 @@ pub fn purpose_word(bits: i64, purpose: Purpose) -> &'static str {
 /// Whether a bit set made by [`Assessment::bits`] records a grant.
 pub fn is_granted(bits: i64) -> bool {
     bits & 3 == 1
-}
-
-/// What becomes of a click: tracked, or counted under a reason and nothing else.
-pub fn decide_click(assessment: &Assessment, policy: &Policy) -> Result<ConsentState, Untracked> {
-    let state = assessment.state(policy);
-    match (state, assessment.mode(policy)) {
-        (ConsentState::Granted, _) | (ConsentState::Unknown, Mode::OptOut) => Ok(state),
-        (ConsentState::Denied, _) => Err(Untracked::ConsentDenied),
-        (ConsentState::Malformed, _) => Err(Untracked::ConsentMalformed),
-        (ConsentState::Unknown, _) => Err(Untracked::ConsentMissing),
-    }
 }
 
 #[cfg(test)]

@@ -377,11 +377,13 @@ mod tests {
     fn an_empty_value_is_absent_except_as_a_signal() {
         let form = read([("token", ""), ("consent", "")], true, NOW_MS).expect("read");
         assert_eq!(form.token, None);
-        let assessed = form.signals.assess(
-            super::super::signal::Collector::Shop,
-            super::super::policy::Terms::default(),
-            0,
-        );
+        let assessed = form
+            .signals
+            .assess(super::super::signal::Reading::without_registries(
+                super::super::signal::Collector::Shop,
+                super::super::policy::Terms::default(),
+                0,
+            ));
         let policy = super::super::policy::Policy::default();
         assert_eq!(
             assessed.state(&policy),

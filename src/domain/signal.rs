@@ -7,6 +7,7 @@
 pub mod additional_consent;
 pub mod consent_mode;
 mod evidence;
+pub mod finding;
 mod read;
 pub mod record;
 pub mod switches;
@@ -14,7 +15,9 @@ pub mod us_privacy;
 
 use super::consent::{Assessment, SignalKind};
 use super::policy::Terms;
+use super::registry::Registries;
 pub use evidence::{DECODER_VERSION, Evidence, Said};
+use finding::Finding;
 
 /// The longest value that is looked at; anything longer is malformed without being read.
 pub const MAX_SIGNAL_CHARS: usize = 16_384;
@@ -52,6 +55,31 @@ pub enum Collector {
     },
     /// The shop, which speaks for itself.
     Shop,
+}
+
+/// On what signals are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// Who sent them.
+    pub collector: Collector,
+    /// The policy's terms.
+    pub terms: Terms,
+    /// What is known of consent platforms and of our own registrations.
+    pub registries: &'a Registries,
+    /// Now.
+    pub now_s: i64,
+}
+
+impl Reading<'static> {
+    /// Where nobody keeps a registry.
+    pub fn without_registries(collector: Collector, terms: Terms, now_s: i64) -> Self {
+        Self {
+            collector,
+            terms,
+            registries: Registries::none(),
+            now_s,
+        }
+    }
 }
 
 impl<'a> Signals<'a> {
@@ -97,14 +125,26 @@ impl<'a> Signals<'a> {
         }
     }
 
-    /// Reads everything, TC strings for this vendor.
-    pub fn read(&self, vendor: Option<u16>) -> Evidence {
-        read::read(self, vendor)
+    /// What everything said, TC strings to the vendor and by the registries of this reading.
+    pub fn read(&self, reading: Reading<'_>) -> Evidence {
+        read::read(self, reading, &mut ())
     }
 
-    /// Reads everything on these terms, at this time.
-    pub fn assess(&self, collector: Collector, terms: Terms, now_s: i64) -> Assessment {
-        self.read(terms.vendor).assess(collector, terms, now_s)
+    /// Reads everything.
+    pub fn assess(&self, reading: Reading<'_>) -> Assessment {
+        self.read(reading)
+            .assess(reading.collector, reading.terms, reading.now_s)
+    }
+
+    /// Reads everything, and tells how each signal was understood.
+    pub fn explain(&self, reading: Reading<'_>) -> (Assessment, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let evidence = read::read(self, reading, &mut findings);
+        for finding in &mut findings {
+            finding.limit_to(reading.collector);
+        }
+        let assessment = evidence.assess(reading.collector, reading.terms, reading.now_s);
+        (assessment, findings)
     }
 }
 
@@ -140,16 +180,16 @@ mod tests {
     use super::super::policy::Policy;
     use super::*;
 
-    const NOW_S: i64 = 1_795_000_000;
+    fn reading(collector: Collector) -> Reading<'static> {
+        Reading::without_registries(collector, Terms::default(), 1_795_000_000)
+    }
 
     fn state(pairs: &[(&'static str, &'static str)], collector: Collector) -> ConsentState {
         let mut signals = Signals::default();
         for (name, value) in pairs {
             assert!(signals.note(name, value), "{name} is in the family");
         }
-        signals
-            .assess(collector, Terms::default(), NOW_S)
-            .state(&Policy::default())
+        signals.assess(reading(collector)).state(&Policy::default())
     }
 
     #[test]
@@ -215,7 +255,7 @@ mod tests {
             sec_gpc: true,
             ..Signals::default()
         };
-        let assessed = header.assess(Collector::Shop, Terms::default(), NOW_S);
+        let assessed = header.assess(reading(Collector::Shop));
         assert_eq!(assessed.state(&Policy::default()), ConsentState::Denied);
     }
 }

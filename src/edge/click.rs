@@ -151,7 +151,7 @@ pub async fn follow_link(
 }
 
 /// What does not decode is left out, except a signal: that is malformed.
-fn fill<'a>(request: &mut ClickRequest<'a>, pairs: &'a [pairs::Pair<'a>]) {
+pub(super) fn fill<'a>(request: &mut ClickRequest<'a>, pairs: &'a [pairs::Pair<'a>]) {
     let mut twice = [false; 10];
     for (name, value) in pairs {
         if is_signal(name) {

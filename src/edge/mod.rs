@@ -5,6 +5,8 @@ pub mod click;
 pub mod consent;
 pub mod contract;
 pub mod correction;
+pub mod explain;
+mod explain_answer;
 pub mod health;
 pub mod inbound;
 pub mod listener;

@@ -10,7 +10,9 @@ use super::correction::ConversionView;
 use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
-use super::{click, consent, contract, correction, health, objects, postback, records, report, signal};
+use super::{
+    click, consent, contract, correction, explain, health, objects, postback, records, report, signal,
+};
 
 /// The parts of the document that belong to no operation.
 #[derive(OpenApi)]
@@ -30,7 +32,7 @@ use super::{click, consent, contract, correction, health, objects, postback, rec
         (name = "approvals", description = "Changes that take effect only by the word of another user."),
         (name = "campaigns", description = "What is advertised, where its clicks land, and how long they count."),
         (name = "click", description = "Tracking links, followed by visitors."),
-        (name = "consent", description = "Changes of consent that a shop forwards, and what a signal says."),
+        (name = "consent", description = "Changes of consent that a shop forwards, what a signal says, and why a decision is what it is."),
         (name = "consent-records", description = "What each decision was made on, as a record, as a receipt, and decided again."),
         (name = "goals", description = "What counts as a conversion in a campaign."),
         (name = "health", description = "Whether the server lives and can work."),
@@ -86,6 +88,7 @@ fn parts() -> Vec<Document> {
         consent::routes().into_openapi(),
         records::routes().into_openapi(),
         report::routes().into_openapi(),
+        explain::routes().into_openapi(),
         signal::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),

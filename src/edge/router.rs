@@ -16,12 +16,15 @@ use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
-use super::{click, consent, correction, health, objects, openapi, postback, records, report, signal};
+use super::{
+    click, consent, correction, explain, health, objects, openapi, postback, records, report, signal,
+};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
@@ -44,6 +47,8 @@ pub struct Flows {
     pub consent: ConsentFlow,
     /// Consent records.
     pub records: RecordsFlow,
+    /// Explanations of decisions.
+    pub explain: ExplainFlow,
     /// Reports.
     pub report: ReportFlow,
     /// Looking into signals.
@@ -81,6 +86,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             conversion: flows.conversion.clone(),
         }))
         .merge(records::routes().with_state(flows.records))
+        .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))
         .merge(signal::routes().with_state(flows.signal))
         .merge(health::routes().with_state(flows.health))

@@ -24,7 +24,7 @@ use crate::domain::policy::Policy;
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::LinkRoute;
 use crate::domain::signal::record::Inputs;
-use crate::domain::signal::{Collector, Signals};
+use crate::domain::signal::{Collector, Reading, Signals};
 use crate::domain::token::{self, TokenClaims};
 use crate::store::batch::rows::ClickRow;
 
@@ -98,7 +98,7 @@ impl ClickFlow {
             return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
         }
         let request = with_defaults(request, link);
-        let token = match decide(&request, link, now_ms) {
+        let token = match decide(&self.live, &request, link, now_ms) {
             Ok(granted) => self.track(&request, link, granted, now_ms).await,
             Err(reason) => {
                 self.count(&request, link, reason, now_ms).await;
@@ -211,7 +211,7 @@ impl ClickFlow {
                 assessment,
                 now_ms,
                 nonce: drawn.nonce,
-                draft: draft_says(request, link, now_ms),
+                draft: draft_says(&self.live, request, link, now_ms),
             },
             token,
         ))
@@ -220,7 +220,7 @@ impl ClickFlow {
     /// Counts a click that may not be tracked; the count is committed before the redirect leaves, like a click.
     async fn count(&self, request: &ClickRequest<'_>, link: &LinkRoute, reason: Untracked, now_ms: i64) {
         let untracked = UntrackedCommand {
-            draft: draft_says(request, link, now_ms),
+            draft: draft_says(&self.live, request, link, now_ms),
             ..untracked(link, reason, now_ms)
         };
         if self.ledger.submit(Command::Untracked(untracked)).await.is_err() {
@@ -235,7 +235,7 @@ impl ClickFlow {
 }
 
 /// A click that may be tracked.
-struct Granted {
+pub(super) struct Granted {
     /// Its merged signals.
     assessment: Assessment,
     /// The state under the policy.
@@ -244,12 +244,17 @@ struct Granted {
     inputs: Inputs,
 }
 
-fn decide(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Result<Granted, Untracked> {
+pub(super) fn decide(
+    live: &Live,
+    request: &ClickRequest<'_>,
+    link: &LinkRoute,
+    now_ms: i64,
+) -> Result<Granted, Untracked> {
     if request.is_no_visit() {
         return Err(Untracked::Bot);
     }
     let policy = &link.tenant.policy_at(now_ms).policy;
-    let (inputs, assessment) = assess(request, link, policy, now_ms);
+    let (inputs, assessment) = assess(live, request, link, policy, now_ms);
     let state = decide_click(&assessment, policy)?;
     Ok(Granted {
         assessment,
@@ -259,12 +264,12 @@ fn decide(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Result<G
 }
 
 /// What the tenant's draft policy makes of the same request. Without a draft this is one look.
-fn draft_says(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Option<DraftSays> {
+fn draft_says(live: &Live, request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Option<DraftSays> {
     let shadow = link.tenant.shadow.as_ref()?;
     if request.is_no_visit() {
         return None;
     }
-    let (_, assessment) = assess(request, link, &shadow.policy, now_ms);
+    let (_, assessment) = assess(live, request, link, &shadow.policy, now_ms);
     Some(DraftSays {
         draft: shadow.draft,
         click: decide_click(&assessment, &shadow.policy).map(|_| ()),
@@ -272,22 +277,28 @@ fn draft_says(request: &ClickRequest<'_>, link: &LinkRoute, now_ms: i64) -> Opti
 }
 
 fn assess(
+    live: &Live,
     request: &ClickRequest<'_>,
     link: &LinkRoute,
     policy: &Policy,
     now_ms: i64,
 ) -> (Inputs, Assessment) {
+    let reading = reading(live, link, policy, now_ms);
+    let inputs = Inputs::new(request.signals.read(reading), reading.collector);
+    let assessment = inputs.assess(policy, reading.now_s);
+    (inputs, assessment)
+}
+
+pub(super) fn reading<'a>(live: &'a Live, link: &LinkRoute, policy: &Policy, now_ms: i64) -> Reading<'a> {
     let collector = Collector::Publisher {
         contract: link.contract,
     };
-    let inputs = Inputs::new(request.signals.read(policy.tcf_vendor_id), collector);
-    let assessment = inputs.assess(policy, now_ms.div_euclid(1_000));
-    (inputs, assessment)
+    live.reading(collector, policy, now_ms)
 }
 
 impl ClickRequest<'_> {
     /// Whether nobody clicked: a robot, or a program that only asks for the head.
-    fn is_no_visit(&self) -> bool {
+    pub(super) fn is_no_visit(&self) -> bool {
         self.head || self.agent == AgentClass::Bot
     }
 }

@@ -74,8 +74,9 @@ impl ConsentFlow {
         };
         let now_ms = self.live.now_ms();
         let policy = &tenant.policy_at(now_ms).policy;
-        let inputs = Inputs::new(signals.read(policy.tcf_vendor_id), Collector::Shop);
-        let assessment = inputs.assess(policy, now_ms.div_euclid(1_000));
+        let reading = self.live.reading(Collector::Shop, policy, now_ms);
+        let inputs = Inputs::new(signals.read(reading), reading.collector);
+        let assessment = inputs.assess(policy, reading.now_s);
         if assessment.state(policy) == ConsentState::Malformed {
             return Err(FlowError::Refused(Reason::ConsentMalformed));
         }

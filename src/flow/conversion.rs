@@ -1,5 +1,7 @@
 //! A postback: who sends it, what it names, and its verdict; and corrections of what was recorded.
 
+mod stand_in;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -168,7 +170,7 @@ impl ConversionFlow {
         }
     }
 
-    fn prepare(
+    pub(super) fn prepare(
         &self,
         sender: &Sender,
         form: &Form<'_>,
@@ -192,8 +194,9 @@ impl ConversionFlow {
         });
         let policy = &tenant.policy_at(now_ms).policy;
         let assess = |policy: &Policy| {
-            let inputs = Inputs::new(form.signals.read(policy.tcf_vendor_id), Collector::Shop);
-            (inputs, inputs.assess(policy, now_ms.div_euclid(1_000)))
+            let reading = self.live.reading(Collector::Shop, policy, now_ms);
+            let inputs = Inputs::new(form.signals.read(reading), reading.collector);
+            (inputs, inputs.assess(policy, reading.now_s))
         };
         let (inputs, assessment) = assess(policy);
         let shadow = tenant.shadow.as_ref();
@@ -224,6 +227,7 @@ impl ConversionFlow {
             draft: shadow.map(|shadow| (shadow.draft, assess(&shadow.policy).1)),
             test: form.test,
             dry_run: form.dry_run,
+            explain: false,
             request,
             conversion: time_ordered(now_ms, cut(&random, 0)),
             in_order: sender.in_order,

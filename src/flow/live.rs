@@ -1,5 +1,6 @@
 //! What every flow shares: the store, the keys, the routing snapshot, the clock, randomness.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use uuid::Uuid;
@@ -8,7 +9,10 @@ use super::FlowError;
 use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::ids::time_ordered;
 use crate::domain::keys::{Secret, epoch_of};
+use crate::domain::policy::Policy;
+use crate::domain::registry::Registries;
 use crate::domain::routing::Routing;
+use crate::domain::signal::{Collector, Reading};
 use crate::store::Store;
 use crate::store::tx::Tx;
 
@@ -31,6 +35,7 @@ pub struct Live {
     routing: RwLock<Arc<Routing>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    registries: Registries,
 }
 
 impl Live {
@@ -40,6 +45,7 @@ impl Live {
         root: Secret,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        registries: Registries,
     ) -> Result<Arc<Self>, FlowError> {
         let routing = store.load_routing(&root, clock.now_ms()).await?;
         Ok(Arc::new(Self {
@@ -48,6 +54,7 @@ impl Live {
             routing: RwLock::new(Arc::new(routing)),
             clock,
             entropy,
+            registries,
         }))
     }
 
@@ -59,6 +66,29 @@ impl Live {
     /// The root key.
     pub(super) fn root(&self) -> &Secret {
         &self.root
+    }
+
+    /// On what signals of this moment are read under a policy.
+    pub(super) fn reading(&self, collector: Collector, policy: &Policy, now_ms: i64) -> Reading<'_> {
+        Reading {
+            collector,
+            terms: policy.terms(),
+            registries: &self.registries,
+            now_s: now_ms.div_euclid(1_000),
+        }
+    }
+
+    /// Vendor ids of tenants that stand in no registry though one is kept: their TC strings grant nothing.
+    pub fn unregistered_vendors(&self) -> BTreeSet<u16> {
+        if !self.registries.knows_vendors() {
+            return BTreeSet::new();
+        }
+        let routing = self.routing();
+        let tenants = routing.tenants.values();
+        tenants
+            .filter_map(|tenant| tenant.policy_at(self.now_ms()).policy.tcf_vendor_id)
+            .filter(|vendor| !self.registries.names(*vendor))
+            .collect()
     }
 
     /// Now, in milliseconds.

@@ -7,6 +7,7 @@ pub mod access;
 pub mod click;
 pub mod consent;
 pub mod conversion;
+pub mod explain;
 pub mod health;
 pub mod ledger;
 pub mod live;

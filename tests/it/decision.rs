@@ -135,6 +135,13 @@ impl Story<'_> {
         let query = signal(text(&self.row["click"]))
             .map(|word| format!("consent={word}"))
             .unwrap_or_default();
+        let parameters = signal(text(&self.row["click"])).map(|word| ("consent", word));
+        let explained = self
+            .explain(
+                &json!({"kind": "click", "link": self.slug}),
+                parameters.as_slice(),
+            )
+            .await;
         let click = app.click(&self.slug, &query).await;
         self.expect("click status", click.answer.status, 302);
         let redirect = if click.token.is_some() {
@@ -162,6 +169,8 @@ impl Story<'_> {
             new,
             reason.map(|reason| (reason.to_owned(), 1)).into_iter().collect(),
         );
+        let said = explained["verdict"]["reason"].as_str().unwrap_or_default();
+        self.expect("explained click", said, reason.unwrap_or("accepted"));
         if reason.is_some() {
             // The count and nothing else.
             let change = changes(&before, &app.ledger.totals().await);
@@ -232,7 +241,21 @@ impl Story<'_> {
     async fn postback(&mut self, token: Option<&str>) {
         let (app, wanted) = (self.app, &self.row["postback_action"]);
         let (before, present) = (app.ledger.totals().await, self.present().await);
+        let pairs = self.pairs(token);
+        let explained = self.explain(&json!({"kind": "postback"}), &pairs).await;
         let answer = self.send(token).await;
+        for member in ["status", "outcome", "reason"] {
+            self.expect(
+                "explained postback",
+                &explained["verdict"][member],
+                &wanted[member],
+            );
+        }
+        self.expect(
+            "explained end",
+            &explained["verdict"]["ends_click"],
+            &wanted["erase_click_data"],
+        );
         self.expect(
             "status",
             u64::from(answer.status),
@@ -290,12 +313,31 @@ impl Story<'_> {
         ]
     }
 
+    fn pairs<'b>(&'b self, token: Option<&'b str>) -> Vec<(&'b str, &'b str)> {
+        let mut pairs = vec![("order_id", text(&self.row["id"])), ("amount", "49.90")];
+        pairs.extend(token.map(|token| ("token", token)));
+        pairs.extend(signal(text(&self.row["postback"])).map(|word| ("consent", word)));
+        pairs
+    }
+
+    /// What the server would say; asking changes nothing.
+    async fn explain(&self, about: &Value, pairs: &[(&str, &str)]) -> Value {
+        let before = self.app.ledger.totals().await;
+        let mut body = about.clone();
+        body["parameters"] = pairs
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value}))
+            .collect();
+        let answer = self.shop().post("/v1/explain", &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(changes(&before, &self.app.ledger.totals().await), [].into());
+        answer.json()
+    }
+
     /// The postback, by a URL or as JSON in turns.
     async fn send(&self, token: Option<&str>) -> Answer {
         let id = text(&self.row["id"]);
-        let mut pairs = vec![("order_id", id), ("amount", "49.90")];
-        pairs.extend(token.map(|token| ("token", token)));
-        pairs.extend(signal(text(&self.row["postback"])).map(|word| ("consent", word)));
+        let pairs = self.pairs(token);
         if id.ends_with(['2', '3', '6', '7']) {
             let body: serde_json::Map<String, Value> = pairs
                 .iter()

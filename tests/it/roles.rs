@@ -57,7 +57,7 @@ fn foreign_key(role: Role) -> Option<String> {
 fn check_foreign(operation: &Operation, answer: &Answer, own_ids: &[String]) {
     let (name, text) = (operation.name, answer.text());
     let references_others = operation.example.as_ref().is_some_and(|example| {
-        ["shop", "campaign", "publisher"]
+        ["shop", "campaign", "publisher", "link"]
             .iter()
             .any(|member| example.get(member).is_some())
     });

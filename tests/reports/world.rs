@@ -10,6 +10,7 @@ use einklang::domain::event::{Actor, AuditEvent};
 use einklang::domain::ids::time_ordered;
 use einklang::domain::keys::{Secret, epoch_of};
 use einklang::domain::policy::Policy;
+use einklang::domain::registry::Registries;
 use einklang::edge::problem::Problem;
 use einklang::edge::report::routes;
 use einklang::flow::report::{Question, ReportFlow};
@@ -96,9 +97,15 @@ impl World {
         }
         rows.close().await.expect("closed");
         let clock = Arc::new(Stopped(ms(NOW)));
-        let live = Live::start(store.clone(), root, clock, Arc::new(Counted(AtomicU8::new(0))))
-            .await
-            .expect("routing data");
+        let live = Live::start(
+            store.clone(),
+            root,
+            clock,
+            Arc::new(Counted(AtomicU8::new(0))),
+            Registries::default(),
+        )
+        .await
+        .expect("routing data");
         Self {
             flow: ReportFlow::new(live),
             store,

@@ -1,4 +1,4 @@
-//! The kinds of signal that a request may carry, each with its name and its bit.
+//! The kinds of consent signal, and the bits under which a record says which of them arrived.
 
 /// The kinds of signal, as bits: which of them arrived is part of the consent record, what they held is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What merging and states promise, case by case.
 
 use super::super::policy::Jurisdiction;
+use super::super::refusal::Untracked;
 use super::*;
 
 fn one(answer: Answer) -> Assessment {

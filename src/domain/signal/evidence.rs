@@ -98,11 +98,10 @@ impl Evidence {
             into.add_gpc();
         }
         for (kind, said) in self.said() {
-            let answers = match kind {
-                SignalKind::Explicit | SignalKind::Gcs | SignalKind::Gcd | SignalKind::ConsentMode => {
-                    said.answers.map(|answer| as_word(answer, collector))
-                }
-                _ => said.answers,
+            let answers = if is_own_word(kind) {
+                said.answers.map(|answer| as_word(answer, collector))
+            } else {
+                said.answers
             };
             into.add(kind, answers);
             if said.malformed {
@@ -144,8 +143,16 @@ impl Evidence {
     }
 }
 
+/// Whether a kind is nothing but the sender's word.
+pub(super) fn is_own_word(kind: SignalKind) -> bool {
+    matches!(
+        kind,
+        SignalKind::Explicit | SignalKind::Gcs | SignalKind::Gcd | SignalKind::ConsentMode
+    )
+}
+
 /// What an answer is worth that rests on nothing but the sender's word: consent mode names no vendor.
-fn as_word(answer: Answer, collector: Collector) -> Answer {
+pub(super) fn as_word(answer: Answer, collector: Collector) -> Answer {
     match (answer, collector) {
         (Answer::Granted, Collector::Publisher { contract: false }) => Answer::Unknown,
         (answer, _) => answer,

@@ -1,7 +1,7 @@
 //! The consent record's sealed part: evidence in a few bytes, with what else a decision depended on.
 //!
 //! Promise: [`Inputs::decode`] gives back what [`Inputs::encode`] was given, and texts that are not of this form are
-//! refused. A signal's text is nowhere in it. Six bytes for a plain word, 39 more for each TC string.
+//! refused. A signal's text is nowhere in it. Six bytes for a plain word, 40 more for each TC string.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -187,7 +187,11 @@ fn said(byte: u8) -> Option<Said> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Signals;
+    use super::super::super::consent::ConsentState;
+    use super::super::super::policy::Terms;
+    use super::super::super::registry::{Registries, Vendors};
+    use super::super::super::tcf::CmpList;
+    use super::super::{Reading, Signals};
     use super::*;
 
     /// A string of TCF 2.3 with restrictions, from the vectors of the specification's tests.
@@ -198,7 +202,14 @@ mod tests {
         for (name, value) in pairs {
             assert!(signals.note(name, value), "{name}");
         }
-        Inputs::new(signals.read(Some(755)), collector)
+        let terms = Terms {
+            vendor: Some(755),
+            ..Terms::default()
+        };
+        Inputs::new(
+            signals.read(Reading::without_registries(collector, terms, 0)),
+            collector,
+        )
     }
 
     #[test]
@@ -239,11 +250,55 @@ mod tests {
     }
 
     #[test]
+    fn what_registries_said_is_kept_and_counts_without_them() {
+        let vendor = Some(755);
+        let policy = Policy {
+            tcf_vendor_id: vendor,
+            ..Policy::default()
+        };
+        let text = include_str!("../../../tests/vectors/signals.jsonl")
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find(|line| line["id"] == "d-tcf-053")
+            .and_then(|line| line["input"].as_str().map(str::to_owned))
+            .expect("the vector");
+        let at_s = crate::domain::tcf::decode(&text)
+            .expect("well formed")
+            .last_updated_s();
+        let said = |registries: &Registries| {
+            let mut signals = Signals::default();
+            signals.note("gdpr_consent", &text);
+            let reading = Reading {
+                collector: Collector::Shop,
+                terms: policy.terms(),
+                registries,
+                now_s: at_s,
+            };
+            let inputs = Inputs::new(signals.read(reading), reading.collector);
+            let again = Inputs::decode(&inputs.encode()).expect("what was written");
+            assert_eq!(again.assess(&policy, at_s), signals.assess(reading));
+            again.assess(&policy, at_s).state(&policy)
+        };
+        let none = CmpList::from_iter([(1, None)]);
+        let unlisted = Registries {
+            cmps: Some(none),
+            ..Registries::default()
+        };
+        let unnamed = Registries {
+            history: Some(Vendors::new()),
+            ..Registries::default()
+        };
+        assert_eq!(said(Registries::none()), ConsentState::Granted);
+        assert_eq!(said(&unlisted), ConsentState::Unknown);
+        assert_eq!(said(&unnamed), ConsentState::Unknown);
+    }
+
+    #[test]
     fn a_plain_word_takes_eight_characters_and_no_text_is_kept() {
         let word = inputs(&[("consent", "granted")], Collector::Shop).encode();
         assert_eq!(word.len(), 8, "{word}");
         let string = inputs(&[("gdpr_consent", TC)], Collector::Shop).encode();
-        assert!(string.len() <= 60, "{}", string.len());
+        assert!(string.len() <= 64, "{}", string.len());
         assert!(!string.contains(&TC[..8]));
     }
 }

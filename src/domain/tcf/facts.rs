@@ -5,7 +5,8 @@
 
 use super::super::consent::Answer;
 use super::super::policy::Terms;
-use super::verdict::{Dates, RestrictionType, Unusable};
+use super::super::registry::{Registered, Registries};
+use super::verdict::{Basis, Dates, RestrictionType, Unusable};
 use super::{Flags, PURPOSE_COUNT, SPECIAL_FEATURE_COUNT, TcString};
 
 /// How the string stands to one vendor.
@@ -22,6 +23,9 @@ pub struct Standing {
     /// Two bits for each purpose, the first one lowest: no restriction, or the number of its type and one.
     restrictions: u64,
 }
+
+/// The purposes that we ask for, in the order of their bits in [`TcFacts::withheld`].
+const ASKED: [u8; 4] = [1, 3, 4, 7];
 
 /// A TC string without its text and without other vendors.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,10 +53,14 @@ pub struct TcFacts {
     pub publisher_cc: [char; 2],
     /// How it stands to us, if we are a vendor.
     pub standing: Option<Standing>,
+    /// What the list of consent platforms had against it when it was read.
+    cmp: Option<Unusable>,
+    /// A bit for each purpose of [`ASKED`] for which no consent was ours to ask when it was made, as registries say.
+    withheld: u8,
 }
 
 /// The bytes of [`TcFacts::write`].
-pub const WRITTEN_BYTES: usize = 39;
+pub const WRITTEN_BYTES: usize = 40;
 
 impl Standing {
     /// The restriction of a purpose that applies: of several, the lowest type.
@@ -74,8 +82,8 @@ impl Standing {
 }
 
 impl TcFacts {
-    /// The facts of a string for a vendor.
-    pub fn of(string: &TcString, vendor: Option<u16>) -> Self {
+    /// The facts of a string for a vendor, by what the registries say when it is read.
+    pub fn of(string: &TcString, vendor: Option<u16>, registries: &Registries, now_s: i64) -> Self {
         let standing = |vendor| {
             let mut restrictions = 0;
             let mut last = 0;
@@ -108,6 +116,8 @@ impl TcFacts {
             purpose_one_treatment: string.purpose_one_treatment,
             publisher_cc: string.publisher_cc,
             standing: vendor.map(standing),
+            cmp: registries.objection(string.cmp_id, now_s),
+            withheld: vendor.map_or(0, |vendor| withheld(string, vendor, registries)),
         }
     }
 
@@ -133,17 +143,18 @@ impl TcFacts {
 
     /// Every reason against relying on it, in the order of [`Unusable`].
     pub fn objections(&self, now_s: i64, max_age_seconds: i64) -> impl Iterator<Item = Unusable> {
-        self.dates.objections(now_s, max_age_seconds)
+        self.dates.objections(now_s, max_age_seconds).chain(self.cmp)
     }
 
     /// What it says about access, measuring and personalising on these terms; nothing where it may not be relied on.
     pub fn answers(&self, terms: Terms, now_s: i64) -> Option<[Answer; 3]> {
-        if self
-            .objections(now_s, terms.max_consent_age_seconds())
-            .next()
-            .is_some()
-        {
-            return None;
+        self.verdict(terms, now_s).ok()
+    }
+
+    /// The same, with the first reason where it may not be relied on.
+    pub fn verdict(&self, terms: Terms, now_s: i64) -> Result<[Answer; 3], Unusable> {
+        if let Some(why) = self.objections(now_s, terms.max_consent_age_seconds()).next() {
+            return Err(why);
         }
         // Purpose 1 was not asked where PurposeOneTreatment is set: nothing is proven for it.
         let access = if self.purpose_one_treatment {
@@ -151,7 +162,7 @@ impl TcFacts {
         } else {
             self.said(1, terms)
         };
-        Some([
+        Ok([
             access,
             self.said(7, terms),
             self.said(3, terms).both(self.said(4, terms)),
@@ -167,10 +178,13 @@ impl TcFacts {
                     standing.restriction(purpose),
                     None | Some(RestrictionType::RequireConsent)
                 );
-                if consented && standing.consent && standing.disclosed != Some(false) && !restricted {
-                    Answer::Granted
-                } else {
-                    Answer::Denied
+                let allowed =
+                    consented && standing.consent && standing.disclosed != Some(false) && !restricted;
+                match allowed {
+                    false => Answer::Denied,
+                    // A registry only takes away: what it withholds is no grant, and no refusal either.
+                    true if self.is_withheld(purpose) => Answer::Unknown,
+                    true => Answer::Granted,
                 }
             }
             // Nobody registered, or another vendor was asked about: it cannot authorise us, but what was declined for
@@ -178,6 +192,11 @@ impl TcFacts {
             _ if consented => Answer::Unknown,
             _ => Answer::Denied,
         }
+    }
+
+    fn is_withheld(&self, purpose: u8) -> bool {
+        let place = ASKED.iter().position(|asked| *asked == purpose);
+        place.is_some_and(|place| self.withheld >> place & 1 == 1)
     }
 
     /// Writes the facts in [`WRITTEN_BYTES`] bytes.
@@ -220,6 +239,12 @@ impl TcFacts {
         }
         let restrictions = standing.map_or(0, |standing| standing.restrictions);
         out.extend_from_slice(&restrictions.to_be_bytes()[2..]);
+        let cmp = match self.cmp {
+            None => 0,
+            Some(Unusable::CmpDeleted) => 1,
+            Some(_) => 2,
+        };
+        out.push(self.withheld | cmp << ASKED.len());
     }
 
     /// Reads what [`TcFacts::write`] wrote.
@@ -243,6 +268,13 @@ impl TcFacts {
         let purposes = Flags::new(number(3)?, PURPOSE_COUNT);
         let purposes_li = Flags::new(number(3)?, PURPOSE_COUNT);
         let restrictions = number(6)?;
+        let registries = u8::try_from(number(1)?).ok()?;
+        let cmp = match registries >> ASKED.len() {
+            0 => None,
+            1 => Some(Unusable::CmpDeleted),
+            2 => Some(Unusable::CmpNotRegistered),
+            _ => return None,
+        };
         Some(Self {
             dates: Dates {
                 created_ds,
@@ -269,8 +301,25 @@ impl TcFacts {
                 disclosed: bit(6).then_some(bit(7)),
                 restrictions,
             }),
+            cmp,
+            withheld: registries & 0b1111,
         })
     }
+}
+
+/// The purposes that the bits allow on consent but for which a vendor had, when the string was made, registered
+/// nothing, or another basis that no restriction moved to consent.
+fn withheld(string: &TcString, vendor: u16, registries: &Registries) -> u8 {
+    let on_consent = |purpose| match registries.registered(vendor, purpose, string.last_updated_s()) {
+        Registered::Assumed => true,
+        Registered::Not => false,
+        Registered::On { basis, flexible } => {
+            string.basis(vendor, purpose, basis, flexible) == Some(Basis::Consent)
+        }
+    };
+    ASKED.iter().enumerate().fold(0, |all, (place, purpose)| {
+        all | u8::from(!on_consent(*purpose)) << place
+    })
 }
 
 impl std::fmt::Debug for TcFacts {

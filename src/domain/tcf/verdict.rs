@@ -120,7 +120,8 @@ impl FromIterator<(u16, Option<i64>)> for CmpList {
 }
 
 impl CmpList {
-    fn objection(&self, cmp_id: u16, now_s: i64) -> Option<Unusable> {
+    /// What speaks against a platform at a moment.
+    pub fn objection(&self, cmp_id: u16, now_s: i64) -> Option<Unusable> {
         match self.0.get(&cmp_id) {
             None => Some(Unusable::CmpNotRegistered),
             Some(Some(deleted_at_s)) if *deleted_at_s <= now_s => Some(Unusable::CmpDeleted),
@@ -200,28 +201,31 @@ impl TcString {
     /// `PurposeOneTreatment` is left to the caller: where [`TcString::purpose_one_treatment`] is set, purpose 1
     /// was never asked, and what its bit says here proves nothing.
     pub fn allows(&self, vendor: u16, purpose: u8, declared: Basis, flexible: bool) -> bool {
-        if self.disclosed(vendor) == Some(false) {
-            return false;
-        }
-        let required = match self.restrictions.applying(vendor, purpose) {
-            Some(RestrictionType::NotAllowed) => return false,
-            Some(RestrictionType::RequireConsent) => Basis::Consent,
-            Some(RestrictionType::RequireLegitimateInterest) => Basis::LegitimateInterest,
-            // A flexible vendor may follow a publisher; it may not pick a basis itself.
-            None => declared,
-        };
-        if required != declared && !flexible {
-            return false;
-        }
-        match required {
-            Basis::Consent => self.purposes_consent.contains(purpose) && self.vendor_consent(vendor),
-            Basis::LegitimateInterest => {
+        match self.basis(vendor, purpose, declared, flexible) {
+            None => false,
+            Some(Basis::Consent) => self.purposes_consent.contains(purpose) && self.vendor_consent(vendor),
+            Some(Basis::LegitimateInterest) => {
                 // Storage and profiles know only consent; a set bit there must be read as unset.
                 !matches!(purpose, 1 | 3..=6)
                     && self.purposes_li.contains(purpose)
                     && self.vendor_legitimate_interest(vendor)
             }
         }
+    }
+
+    /// The basis on which the string would let `vendor` process for `purpose`; none: it does not, whatever its bits.
+    pub fn basis(&self, vendor: u16, purpose: u8, declared: Basis, flexible: bool) -> Option<Basis> {
+        if self.disclosed(vendor) == Some(false) {
+            return None;
+        }
+        let required = match self.restrictions.applying(vendor, purpose) {
+            Some(RestrictionType::NotAllowed) => return None,
+            Some(RestrictionType::RequireConsent) => Basis::Consent,
+            Some(RestrictionType::RequireLegitimateInterest) => Basis::LegitimateInterest,
+            // A flexible vendor may follow a publisher; it may not pick a basis itself.
+            None => declared,
+        };
+        (required == declared || flexible).then_some(required)
     }
 }
 

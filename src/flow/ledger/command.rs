@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::consent::Assessment;
 use crate::domain::event::Actor;
+use crate::domain::explain::Found;
 use crate::domain::ids::{ClickKey, RequestId};
 use crate::domain::keys::NONCE_BYTES;
 use crate::domain::money::Currency;
@@ -61,6 +62,8 @@ pub enum Reply {
     Counted,
     /// The verdict on a postback.
     Verdict(Answer),
+    /// The facts of a postback that is only to be explained.
+    Found(Found),
     /// Whether a consent change had an effect.
     Consent {
         /// Whether anything changed.
@@ -200,6 +203,8 @@ pub struct PostbackCommand {
     pub test: bool,
     /// Whether nothing may be kept of it.
     pub dry_run: bool,
+    /// Whether only the facts are asked for; nothing is kept or counted.
+    pub explain: bool,
     /// The request.
     pub request: RequestId,
     /// The id of the conversion, should it be recorded.

@@ -34,6 +34,9 @@ impl Work {
         let matched = self.matched(postback, &tenant);
         let policy = &tenant.policy_at(postback.now_ms).policy;
         let facts = self.facts(postback, &tenant, policy, matched.as_ref());
+        if postback.explain {
+            return Ok(Reply::Found((&facts).into()));
+        }
         let verdict = attribution::decide(&facts);
         let mut answer = Answer {
             outcome: tenant.refusal_mode(postback.shop, policy).outcome(verdict.reason),

@@ -218,6 +218,8 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
             metrics::counter!("einklang_postbacks_total", "outcome" => outcome, "reason" => reason)
                 .increment(1);
         }
+        // Nothing happened.
+        Ok(Reply::Found(_)) => {}
         Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
             metrics::counter!("einklang_changes_total").increment(1);
         }

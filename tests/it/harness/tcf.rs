@@ -32,11 +32,20 @@ impl Bits {
 
 /// A string of TCF 2.3 in which one vendor is disclosed and consented to for these purposes.
 pub fn string(vendor: u16, purposes: &[u32], updated_at_s: i64) -> String {
+    by_cmp(31, vendor, purposes, updated_at_s)
+}
+
+/// The same, made by this consent platform.
+pub fn by_cmp(cmp: u16, vendor: u16, purposes: &[u32], updated_at_s: i64) -> String {
     let deciseconds = u64::try_from(updated_at_s * 10).expect("after 1970");
     let granted = purposes.iter().fold(0, |set, purpose| set | 1 << (24 - purpose));
     let mut core = Bits::default();
     core.put(2, 6).put(deciseconds, 36).put(deciseconds, 36);
-    core.put(31, 12).put(1, 12).put(1, 6).put(4, 6).put(13, 6);
+    core.put(u64::from(cmp), 12)
+        .put(1, 12)
+        .put(1, 6)
+        .put(4, 6)
+        .put(13, 6);
     core.put(177, 12).put(5, 6).put(1, 1).put(0, 1).put(0, 12);
     core.put(granted, 24).put(0, 24).put(0, 1).put(3, 6).put(4, 6);
     vendors(&mut core, vendor);
