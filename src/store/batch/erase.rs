@@ -58,20 +58,29 @@ impl Batch {
                         consent_bits = NULL, signal_kinds = NULL WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)",
             })
             .await?;
+        erased.entries = self.suppress(keys.tenant(), entries).await?;
+        Ok(erased)
+    }
+
+    /// Writes suppression entries, each with its end in epoch seconds; returns the entries that now stand.
+    pub(super) async fn suppress(
+        &mut self,
+        tenant: i64,
+        mut entries: Vec<([u8; 32], i64)>,
+    ) -> Result<Vec<[u8; 32]>, StoreError> {
         entries.sort_unstable();
         entries.dedup();
         self.write(&Rows {
             before: "INSERT INTO suppression (tenant, entry, expires_at_s)",
             cells: vec![
-                Cells::Int(vec![keys.tenant(); entries.len()]),
+                Cells::Int(vec![tenant; entries.len()]),
                 Cells::Bytes(entries.iter().map(|(entry, _)| entry.to_vec()).collect()),
                 Cells::Int(entries.iter().map(|(_, expires_at_s)| *expires_at_s).collect()),
             ],
             after: "ON CONFLICT DO NOTHING",
         })
         .await?;
-        erased.entries = entries.into_iter().map(|(entry, _)| entry).collect();
-        Ok(erased)
+        Ok(entries.into_iter().map(|(entry, _)| entry).collect())
     }
 
     async fn orders_of(&mut self, click: &ClickKey) -> Result<Vec<OrderTuple>, StoreError> {

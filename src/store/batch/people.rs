@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::super::cells::{Cells, Rows};
+use super::super::cells::Rows;
 use super::super::connect::StoreError;
 use super::super::tx::Batch;
 use super::erase::SUPPRESSION_SECONDS;
@@ -39,25 +39,13 @@ impl Batch {
         keys: &KeyRing,
         clicks: &[ClickKey],
     ) -> Result<Vec<[u8; 32]>, StoreError> {
-        let mut entries: Vec<([u8; 32], i64)> = clicks
+        let entries = clicks
             .iter()
             .map(|click| {
                 let expires_at_s = click.issued_at_s() + SUPPRESSION_SECONDS;
                 (keys.suppressed_click(&click.click), expires_at_s)
             })
             .collect();
-        entries.sort_unstable();
-        entries.dedup();
-        self.write(&Rows {
-            before: "INSERT INTO suppression (tenant, entry, expires_at_s)",
-            cells: vec![
-                Cells::Int(vec![keys.tenant(); entries.len()]),
-                Cells::Bytes(entries.iter().map(|(entry, _)| entry.to_vec()).collect()),
-                Cells::Int(entries.iter().map(|(_, expires_at_s)| *expires_at_s).collect()),
-            ],
-            after: "ON CONFLICT DO NOTHING",
-        })
-        .await?;
-        Ok(entries.into_iter().map(|(entry, _)| entry).collect())
+        self.suppress(keys.tenant(), entries).await
     }
 }
