@@ -125,6 +125,14 @@ impl RecordsQuery {
                 return Err(Problem::invalid(name, "is empty, too long or unprintable"));
             }
         }
+        let in_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if self
+            .token
+            .as_ref()
+            .is_some_and(|token| !token.bytes().all(in_alphabet))
+        {
+            return Err(Problem::invalid("token", "must be a tracking token"));
+        }
         let broken = |_| Problem::invalid("cursor", "must be a next_cursor of this list");
         let cursor = self.cursor.map(|text| text.parse::<RecordId>().map_err(broken));
         Ok(RecordQuery {

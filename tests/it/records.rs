@@ -273,6 +273,7 @@ both!(a_person_or_a_time_leads_to_the_records, async |app: &TestApp| {
         ("goal=order", "goal"),
         ("from=yesterday", "from"),
         ("state=maybe", "state"),
+        ("token=%5Bx%5D", "token"),
         ("token=a&order_id=b", "token"),
         ("colour=red", "colour"),
     ] {
