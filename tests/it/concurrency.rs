@@ -154,6 +154,34 @@ async fn a_withdrawal_on_one_node_is_seen_by_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stricter_policy_on_one_node_stops_the_next_click_on_the_other() {
+    on_two_nodes(async |app, twin| {
+        let lax = json!({"mode": "opt_out", "policy_reason": "a test"});
+        assert_eq!(app.manager().post("/v1/policies", &lax).await.status, 201);
+        twin.live.reload_if_changed().await.expect("reloaded");
+        // With this click the lane has its connection, and the next batch relies on the routing data it knows.
+        assert!(twin.click("Ab3xK9", "").await.token.is_some());
+        let known = twin.live.routing().version;
+        let strict = json!({"mode": "strict_opt_in"});
+        assert_eq!(app.manager().post("/v1/policies", &strict).await.status, 201);
+        assert_eq!(
+            twin.live.routing().version,
+            known,
+            "the other node has not heard of it"
+        );
+        assert!(twin.click("Ab3xK9", "").await.token.is_none());
+        assert_eq!(app.ledger.count("click", "1 = 1").await, 1);
+        assert_eq!(
+            app.ledger
+                .events("stat_untracked", "reason = 'consent_missing'")
+                .await,
+            1
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn denials_and_orders_on_two_nodes_do_not_lock_one_another_out() {
     on_two_nodes(async |app, twin| {
         let mut tokens = Vec::new();
