@@ -172,3 +172,44 @@ fn checkpoint(connection: &rusqlite::Connection, mode: &'static str) -> Result<M
     })?;
     Ok(moved)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(path: &std::path::Path) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(path).expect("opened");
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .expect("a write-ahead log");
+        connection
+    }
+
+    /// Commits rows one by one; returns the pages in the WAL after the last.
+    fn commit(connection: &rusqlite::Connection, rows: usize) -> i64 {
+        for _ in 0..rows {
+            connection
+                .execute("INSERT INTO t VALUES (zeroblob(3000))", [])
+                .expect("written");
+        }
+        WAL_PAGES.get()
+    }
+
+    #[tokio::test]
+    async fn after_the_pages_are_moved_the_wal_begins_anew_and_commits_move_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("einklang.db");
+        let ledger = open(&path);
+        ledger.execute_batch("CREATE TABLE t (b BLOB)").expect("made");
+        note_pages(&ledger);
+        let checkpoints = Checkpoints::new(open(&path), Arc::default());
+        // Beyond SQLite's own 1,000 pages: it would have moved them within a commit.
+        assert!(commit(&ledger, 1_500) > 1_500);
+        checkpoints.move_pages().await.expect("moved");
+        assert!(commit(&ledger, 1) < 10);
+        commit(&ledger, 100);
+        checkpoints.scrub().await.expect("truncated");
+        let wal = folder.path().join("einklang.db-wal");
+        assert_eq!(std::fs::metadata(wal).expect("a file").len(), 0);
+    }
+}
