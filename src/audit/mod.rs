@@ -1,8 +1,14 @@
 //! The audit log's mathematics. Promise: the same events give the same bytes and the same root; no I/O.
 //!
-//! Read `leaf` for the canonical bytes of an event, then `merkle` for the tree over them (RFC 6962, section 2.1).
-//! Sequencing, checkpoints and proofs are not here yet: entries are rows, written in the transaction of the decision
-//! that they record.
+//! Read `leaf` for the canonical bytes of an event, `merkle` for the tree over them (RFC 6962, section 2.1), `tiles` for
+//! how a tree is kept in pieces of 256 hashes and how proofs are made of them, `growth` for what appending changes.
+//! `note` signs a state of the tree, `bundle` and `proof` are what a stranger's program reads.
 
+pub mod bundle;
+pub mod frontier;
+pub mod growth;
 pub mod leaf;
 pub mod merkle;
+pub mod note;
+pub mod proof;
+pub mod tiles;
