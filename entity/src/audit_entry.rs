@@ -1,4 +1,4 @@
-//! The audit trail.
+//! Every entry of the audit logs, placed or waiting: a view.
 
 use sea_orm::entity::prelude::*;
 

@@ -10,7 +10,11 @@
 pub mod account;
 pub mod api_key;
 pub mod approval;
+pub mod audit_checkpoint;
 pub mod audit_entry;
+pub mod audit_leaf;
+pub mod audit_log;
+pub mod audit_tile;
 pub mod campaign;
 pub mod click;
 pub mod click_salt;

@@ -8,6 +8,7 @@ mod m20261124_000001_objects;
 mod m20261124_000002_ledger;
 mod m20261125_000003_policies;
 mod m20261126_000004_records;
+mod m20261128_000005_audit;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000002_ledger::Migration),
             Box::new(m20261125_000003_policies::Migration),
             Box::new(m20261126_000004_records::Migration),
+            Box::new(m20261128_000005_audit::Migration),
         ]
     }
 }

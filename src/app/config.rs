@@ -44,6 +44,15 @@ pub struct Options {
     /// The root key's file [default: root.key in the data folder].
     #[arg(long, env = "EINKLANG_ROOT_KEY_FILE", value_name = "FILE", global = true)]
     pub root_key_file: Option<PathBuf>,
+    /// The file of the key that signs the audit log's checkpoints [default: audit.key in the data folder].
+    #[arg(long, env = "EINKLANG_AUDIT_KEY_FILE", value_name = "FILE", global = true)]
+    pub audit_key_file: Option<PathBuf>,
+    /// The file that remembers what was signed last, kept apart from the database [default: audit-guard.json in the data folder].
+    #[arg(long, env = "EINKLANG_AUDIT_GUARD_FILE", value_name = "FILE", global = true)]
+    pub audit_guard_file: Option<PathBuf>,
+    /// The host name that the audit logs' origins begin with; fixed for a log once it is signed [default: einklang.invalid].
+    #[arg(long, env = "EINKLANG_AUDIT_NAME", value_name = "NAME", global = true)]
+    pub audit_name: Option<String>,
     /// A list of consent platforms (`cmp-list.json`); strings of others then count for nothing [default: none].
     #[arg(long, env = "EINKLANG_CMP_LIST_FILE", value_name = "FILE", global = true)]
     pub cmp_list_file: Option<PathBuf>,
@@ -125,6 +134,9 @@ struct FileKeys {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     root_key_file: Option<PathBuf>,
+    audit_key_file: Option<PathBuf>,
+    audit_guard_file: Option<PathBuf>,
+    audit_name: Option<String>,
     cmp_list_file: Option<PathBuf>,
     vendor_list_file: Option<PathBuf>,
     vendor_registrations_file: Option<PathBuf>,
@@ -152,6 +164,12 @@ pub struct Config {
     pub database_url: String,
     /// The root key's file.
     pub root_key_file: PathBuf,
+    /// The audit key's file.
+    pub audit_key_file: PathBuf,
+    /// The guard file.
+    pub audit_guard_file: PathBuf,
+    /// What the audit logs' origins begin with.
+    pub audit_name: String,
     /// The list of consent platforms.
     pub cmp_list_file: Option<PathBuf>,
     /// The Global Vendor List.
@@ -187,6 +205,9 @@ pub enum ConfigError {
     /// The file is not what it should be. The faulty line is named and never shown: it may hold a secret.
     #[error("The configuration file {0} is wrong in line {1}: {2}")]
     Wrong(PathBuf, usize, String),
+    /// The audit logs' name is not a host name.
+    #[error("audit_name has to be a host name: letters, digits, dots and hyphens, at most 253 characters.")]
+    AuditName,
     /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
     #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
     OperatorKey,
@@ -194,6 +215,8 @@ pub enum ConfigError {
 
 const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
 const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
+/// A name that nobody can own: production has to say what its logs are called.
+pub const DEFAULT_AUDIT_NAME: &str = "einklang.invalid";
 
 impl Config {
     /// Puts flags, environment and file together.
@@ -213,6 +236,12 @@ impl Config {
         if !operator_key.as_deref().is_none_or(valid_api_key) {
             return Err(ConfigError::OperatorKey);
         }
+        let audit_name = options.audit_name.or(file.audit_name);
+        let audit_name = audit_name.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
+        if !is_host_name(&audit_name) {
+            return Err(ConfigError::AuditName);
+        }
+        let in_data = |name| data_dir.join(name);
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
         Ok(Self {
@@ -223,6 +252,15 @@ impl Config {
                 .unwrap_or(local(9090)),
             database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
             root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
+            audit_key_file: options
+                .audit_key_file
+                .or(file.audit_key_file)
+                .unwrap_or_else(|| in_data("audit.key")),
+            audit_guard_file: options
+                .audit_guard_file
+                .or(file.audit_guard_file)
+                .unwrap_or_else(|| in_data("audit-guard.json")),
+            audit_name,
             data_dir,
             cmp_list_file: options.cmp_list_file.or(file.cmp_list_file),
             vendor_list_file: options.vendor_list_file.or(file.vendor_list_file),
@@ -264,6 +302,15 @@ fn read(path: &Path) -> Result<FileKeys, ConfigError> {
         let line = before.matches('\n').count() + 1;
         ConfigError::Wrong(path.to_owned(), line, error.message().to_owned())
     })
+}
+
+fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
 }
 
 /// The embedded database in a folder.

@@ -3,12 +3,15 @@
 //! The clock and the supply of random bytes are made here and nowhere else; everything below gets them as arguments.
 
 pub mod apply;
+pub mod audit_guard;
+pub mod audit_key;
 pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod demo;
 pub mod first_run;
+pub mod key_file;
 pub mod migrate;
 pub mod production;
 pub mod registries;

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::config::Config;
+use super::config::{Config, DEFAULT_AUDIT_NAME};
 use super::{demo, first_run};
 use crate::domain::routing::Routing;
 
@@ -20,6 +20,11 @@ pub enum Unsafe {
         "In production there must be no trial tenant: archive tenant {0}, or start with an empty database."
     )]
     TrialTenant(&'static str),
+    /// A log under a made-up name cannot be told from anybody else's.
+    #[error(
+        "In production audit_name has to be set to a host name of yours: the audit logs' origins begin with it."
+    )]
+    AuditName,
     /// The demo tells everyone its own keys.
     #[error("The demo does not run in production.")]
     Demo,
@@ -29,6 +34,9 @@ pub enum Unsafe {
 pub fn check_config(config: &Config) -> Result<(), Unsafe> {
     if config.production && !config.management_listen.ip().to_canonical().is_loopback() {
         return Err(Unsafe::Management(config.management_listen));
+    }
+    if config.production && config.audit_name == DEFAULT_AUDIT_NAME {
+        return Err(Unsafe::AuditName);
     }
     Ok(())
 }

@@ -15,10 +15,14 @@ use super::system::{SystemClock, SystemEntropy};
 use super::telemetry;
 use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
+use crate::flow::audit::LogKeeper;
+use crate::flow::audit::days::ClosedDays;
 use crate::flow::privacy::PrivacyFlow;
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
+/// How often entries of the audit log that wait are placed.
+const PLACE_EVERY: Duration = Duration::from_millis(100);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
@@ -98,6 +102,10 @@ pub async fn serve(
         proxies: config.trusted_proxies.clone(),
         ..Limits::default()
     };
+    if let Err(error) = app.keeper.note_server("server.started", "started").await {
+        return Err(ServeError::Start(error.into()));
+    }
+    let keeping = tokio::spawn(keep_logs(Arc::clone(&app.keeper), stop.clone()));
     let timers = tokio::spawn(timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone()));
     let inside = tokio::spawn(listen(
         management,
@@ -110,6 +118,10 @@ pub async fn serve(
     // Both end by the same token; what they held of the flows is gone before the writer is waited for.
     let _ = timers.await;
     let _ = inside.await;
+    let _ = keeping.await;
+    if let Err(error) = app.keeper.note_server("server.stopped", "stopped").await {
+        tracing::warn!(%error, "that the server stops cannot be entered in the audit log");
+    }
     app.stop().await;
     tracing::info!("stopped");
     Ok(())
@@ -145,6 +157,23 @@ fn watch_signals(stop: CancellationToken) -> Result<(), ServeError> {
     Ok(())
 }
 
+/// Places and signs what the audit logs are given.
+pub(super) async fn keep_logs(keeper: Arc<LogKeeper>, stop: CancellationToken) {
+    let mut place = tokio::time::interval(PLACE_EVERY);
+    place.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = place.tick() => {
+                if let Err(error) = keeper.round().await {
+                    metrics::counter!("einklang_audit_rounds_failed_total").increment(1);
+                    tracing::warn!(%error, "entries of the audit log cannot be placed or signed yet");
+                }
+            }
+        }
+    }
+}
+
 /// Looks for other nodes' changes, and keeps house.
 pub(super) async fn timers(
     live: Arc<crate::flow::Live>,
@@ -168,6 +197,9 @@ pub(super) async fn timers(
                 gate.forget_quiet_callers();
                 if let Err(error) = live.prepare_epochs().await {
                     tracing::warn!(%error, "keys and partitions of the coming months cannot be made");
+                }
+                if let Err(error) = ClosedDays::new(Arc::clone(&live)).enter().await {
+                    tracing::warn!(%error, "closed days cannot be entered in the audit log yet");
                 }
                 if let Err(error) = PrivacyFlow::new(Arc::clone(&live)).purge_tests().await {
                     tracing::warn!(%error, "old test conversions cannot be purged");

@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 
 use axum::Router;
 
+use super::audit_guard::{FileGuard, GuardError};
+use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
@@ -13,6 +15,7 @@ use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
+use crate::flow::audit::LogKeeper;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -35,6 +38,12 @@ pub enum StartError {
     /// The root key.
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
+    /// The audit key.
+    #[error(transparent)]
+    AuditKey(#[from] AuditKeyError),
+    /// The audit log's guard file.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// A registry file.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -57,6 +66,8 @@ pub struct App {
     pub router: Router,
     /// Health, for the management listener.
     pub health: HealthFlow,
+    /// The keeper of the audit logs, driven by a timer.
+    pub keeper: Arc<LogKeeper>,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     store: Store,
@@ -104,6 +115,15 @@ pub async fn build(
             "a tenant's vendor stands in no registry: its TC strings grant nothing"
         );
     }
+    let guard = FileGuard::open(&config.audit_guard_file)?;
+    let (clock, entropy) = (live.clock(), live.entropy());
+    let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
+    let keeper = LogKeeper::new(
+        Arc::clone(&live),
+        config.audit_name.clone(),
+        Arc::new(signer),
+        Arc::new(guard),
+    );
     let capacity = config.queue_capacity.get();
     let (ledger, runs) = Ledger::open(&live, capacity, config.node);
     let writers = runs
@@ -134,6 +154,7 @@ pub async fn build(
         live,
         router,
         health,
+        keeper: Arc::new(keeper),
         gate,
         store,
         writers,
@@ -170,6 +191,7 @@ impl App {
             live,
             router,
             health,
+            keeper,
             gate,
             store,
             writers,
@@ -179,6 +201,11 @@ impl App {
         for writer in writers {
             join(writer).await;
         }
+        // Whatever the writers entered last finds its place and is signed before the database closes.
+        if let Err(error) = keeper.finish().await {
+            tracing::warn!(%error, "the last entries of the audit logs are placed and signed at the next start");
+        }
+        drop(keeper);
         store.close().await;
         join(checkpoints).await;
     }

@@ -54,7 +54,7 @@ pub fn click_hash(leaf: &ClickLeaf<'_>) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{Actor, Change};
+    use crate::domain::event::{Actor, Change, Count};
 
     fn full() -> AuditEvent {
         let mut event = AuditEvent::new(7, "campaign.changed", &Actor::Key(3), "changed", &[0xab; 16]);
@@ -67,6 +67,10 @@ mod tests {
         }];
         event.commitment = Some("00".repeat(32));
         event.count = Some(2);
+        event.counts = vec![Count {
+            count: 2,
+            reason: "robot".into(),
+        }];
         event.day = Some("2026-11-24".into());
         event.object = Some("cmp_1".into());
         event.policy_version = Some(1);
@@ -102,7 +106,7 @@ mod tests {
         let value: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
         assert_eq!(
             value.as_object().map(serde_json::Map::len),
-            Some(19),
+            Some(20),
             "every member is there"
         );
         assert_eq!(String::from_utf8(bytes).expect("text"), sorted(&value));

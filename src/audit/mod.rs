@@ -7,6 +7,7 @@
 pub mod bundle;
 pub mod frontier;
 pub mod growth;
+pub mod guard;
 pub mod leaf;
 pub mod merkle;
 pub mod note;

@@ -54,6 +54,15 @@ pub struct Change {
     pub old: Option<String>,
 }
 
+/// How many of one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// How many.
+    pub count: i64,
+    /// The reason's code.
+    pub reason: String,
+}
+
 /// One fact for the audit log. The fields stand in the order of their names: that is the canonical order of the
 /// encoding (RFC 8785), and the encoder relies on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,6 +86,9 @@ pub struct AuditEvent {
     /// How many items the event speaks of: clicks of a batch, rows of an erasure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
+    /// How many by reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
     /// The day in the tenant's time zone, for refused and dropped ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day: Option<String>,
@@ -128,6 +140,7 @@ impl AuditEvent {
             changes: Vec::new(),
             commitment: None,
             count: None,
+            counts: Vec::new(),
             day: None,
             nonce: hex::encode(nonce),
             object: None,
@@ -144,24 +157,41 @@ impl AuditEvent {
     }
 }
 
-/// The log's epoch: it grows when the log is rewound, which no version does yet.
+/// The epoch in the keys of entries. It is the log's first one, always: an entry is committed to before it is known which
+/// epoch it will stand in, and its random nonce sets it apart anyway.
 pub const LOG_EPOCH: u32 = 0;
 
-/// The commitment to a click and an order under the person's secret: SHA-256(entry key ‖ click id ‖ order hash), where
-/// the entry key is HMAC-SHA256(subject secret, `aud1` ‖ log epoch ‖ entry nonce). A different value in every entry.
+/// The key of one entry: HMAC-SHA256(subject secret, `aud1` ‖ log epoch ‖ entry nonce). Revealing it opens that entry's
+/// commitment and no other's.
+pub fn entry_key(subject: &Secret, log_epoch: u32, nonce: &[u8; 16]) -> [u8; 32] {
+    super::keys::hmac_sha256(subject.expose(), &[b"aud1", &log_epoch.to_be_bytes(), nonce])
+}
+
+/// What a commitment opens to: SHA-256(entry key ‖ click id ‖ what), where `what` is the digest of the order for a
+/// postback, the conversion's id for a correction, and empty for a click or an order without an id.
+pub fn committed(entry_key: &[u8; 32], click: &[u8; 16], what: &[u8]) -> [u8; 32] {
+    let mut opened = Vec::with_capacity(80);
+    opened.extend_from_slice(entry_key);
+    opened.extend_from_slice(click);
+    opened.extend_from_slice(what);
+    sha256(&opened)
+}
+
+/// The commitment to a click and an order under the person's secret. A different value in every entry.
 pub fn commitment(
     subject: &Secret,
     log_epoch: u32,
     nonce: &[u8; 16],
     click: &[u8; 16],
-    order_hash: &[u8],
+    what: &[u8],
 ) -> [u8; 32] {
-    let entry_key = super::keys::hmac_sha256(subject.expose(), &[b"aud1", &log_epoch.to_be_bytes(), nonce]);
-    let mut opened = Vec::with_capacity(80);
-    opened.extend_from_slice(&entry_key);
-    opened.extend_from_slice(click);
-    opened.extend_from_slice(order_hash);
-    sha256(&opened)
+    committed(&entry_key(subject, log_epoch, nonce), click, what)
+}
+
+/// What a commitment says of an order: SHA-256 of its id, so that whoever knows the order and was given the entry's key
+/// needs nobody's word. Without the key it tells nothing, however short the id is.
+pub fn order_digest(order_id: &str) -> [u8; 32] {
+    sha256(order_id.as_bytes())
 }
 
 /// An event with the hashes that it stands for (a click batch keeps its leaves' hashes beside it).

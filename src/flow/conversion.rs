@@ -14,6 +14,7 @@ use super::{FlowError, Live};
 use crate::domain::access::Principal;
 use crate::domain::campaign::ShopAuth;
 use crate::domain::event::Actor;
+use crate::domain::event::order_digest;
 use crate::domain::ids::{ClickKey, RequestId, time_ordered};
 use crate::domain::money::{Currency, parse_amount};
 use crate::domain::policy::Policy;
@@ -208,6 +209,7 @@ impl ConversionFlow {
             token,
             goal,
             order,
+            order_digest: form.order_id.map(order_digest),
             content_hash: tenant
                 .keys
                 .content_hash(&content(form, &token, currency, amount_minor)),

@@ -63,6 +63,16 @@ impl Live {
         &self.store
     }
 
+    /// The clock.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// The supply of random bytes.
+    pub fn entropy(&self) -> &dyn Entropy {
+        self.entropy.as_ref()
+    }
+
     /// The root key.
     pub(super) fn root(&self) -> &Secret {
         &self.root

@@ -79,14 +79,23 @@ impl Rows {
 
     /// The statement for PostgreSQL, its parameters numbered from after `before`; `guard` says when it does anything.
     fn postgres_text(&self, before: usize, guard: &str, text: &mut String) {
+        self.postgres_text_as(" SELECT * FROM UNNEST(", ") ", before, guard, text);
+    }
+
+    /// The same with the arrays themselves as the columns of a single row.
+    fn postgres_packed_text(&self, before: usize, guard: &str, text: &mut String) {
+        self.postgres_text_as(" SELECT ", " ", before, guard, text);
+    }
+
+    fn postgres_text_as(&self, open: &str, close: &str, before: usize, guard: &str, text: &mut String) {
         text.push_str(self.before);
-        text.push_str(" SELECT * FROM UNNEST(");
+        text.push_str(open);
         for (place, cells) in self.cells.iter().enumerate() {
             let comma = if place > 0 { ", " } else { "" };
             // Writing into a string cannot fail.
             let _ = write!(text, "{comma}${}::{}", before + place + 1, cells.array_type());
         }
-        text.push_str(") ");
+        text.push_str(close);
         text.push_str(guard);
         text.push_str(self.after);
     }
@@ -301,10 +310,13 @@ fn together(waiting: &[(Rows, Expected)], condition: Option<&str>) -> String {
         before = 1;
         guard = "WHERE EXISTS (SELECT 1 FROM still) ";
     }
-    for (place, (rows, _)) in waiting.iter().enumerate() {
+    for (place, (rows, expected)) in waiting.iter().enumerate() {
         let comma = if place > 0 { ", " } else { "" };
         let _ = write!(text, "{comma}w{place} AS (");
-        rows.postgres_text(before, guard, &mut text);
+        match expected {
+            Expected::Packed => rows.postgres_packed_text(before, guard, &mut text),
+            Expected::Any | Expected::All => rows.postgres_text(before, guard, &mut text),
+        }
         text.push_str(" RETURNING 1)");
         let _ = write!(counts, "{comma}(SELECT count(*) FROM w{place})");
         before += rows.cells.len();
@@ -324,7 +336,7 @@ fn all_met(waiting: &[(Rows, Expected)], written: &PgRow, from: usize) -> Result
 fn met(expected: Expected, rows: usize, written: u64) -> Result<(), StoreError> {
     match expected {
         Expected::All if u64::try_from(rows).ok() != Some(written) => Err(StoreError::Raced),
-        Expected::All | Expected::Any => Ok(()),
+        Expected::All | Expected::Any | Expected::Packed => Ok(()),
     }
 }
 
@@ -348,6 +360,12 @@ mod tests {
         let expected =
             "INSERT INTO t (a, b) SELECT * FROM UNNEST($4::bigint[], $5::text[]) ON CONFLICT DO NOTHING";
         assert_eq!(text, expected);
+        text.clear();
+        rows().postgres_packed_text(3, "", &mut text);
+        assert_eq!(
+            text,
+            "INSERT INTO t (a, b) SELECT $4::bigint[], $5::text[] ON CONFLICT DO NOTHING"
+        );
         assert_eq!(
             rows().sqlite_text(),
             "INSERT INTO t (a, b) VALUES (?,?) ON CONFLICT DO NOTHING"

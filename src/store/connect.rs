@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use super::checkpoint::{Checkpoints, note_pages};
-use super::tx::{Batch, Reader, Tx};
+use super::tx::{Batch, Books, Reader, Tx};
 use crate::domain::ids::TICKS_PER_SECOND;
 
 /// What can go wrong below. Texts name what was attempted, never a value of a row.
@@ -253,6 +253,11 @@ impl Store {
     /// Begins a managing transaction.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Tx::begin(&self.write, &self.pools).await
+    }
+
+    /// Begins a transaction of the audit log's books.
+    pub(super) async fn begin_books(&self) -> Result<Books, StoreError> {
+        Books::begin(&self.write, &self.pools).await
     }
 
     /// Begins the transaction of a batch on one of the lanes. With a routing version that is relied on, the transaction

@@ -26,6 +26,7 @@ pub enum RootCheck {
 }
 
 const ROOT_SETTING: &str = "root_key";
+const AUDIT_SETTING: &str = "audit_key";
 
 fn secret(random: Random<'_>) -> Secret {
     let mut bytes = Zeroizing::new([0_u8; 32]);
@@ -53,7 +54,29 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The public half of the key that signs this database's checkpoints, in hexadecimal, once there is one.
+    pub async fn audit_public_key(&self) -> Result<Option<String>, StoreError> {
+        let row = entity::server_setting::Entity::find_by_id(AUDIT_SETTING)
+            .one(self.reader().connection())
+            .await?;
+        Ok(row.map(|row| row.value))
+    }
+}
+
 impl Tx {
+    /// Remembers the public half of the key that signs checkpoints.
+    pub async fn adopt_audit_key(&self, public: &str) -> Result<(), StoreError> {
+        let row = entity::server_setting::ActiveModel {
+            name: Set(AUDIT_SETTING.to_owned()),
+            value: Set(public.to_owned()),
+        };
+        entity::server_setting::Entity::insert(row)
+            .exec_without_returning(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Remembers the root key's public name.
     pub async fn adopt_root(&self, root: &Secret) -> Result<(), StoreError> {
         let row = entity::server_setting::ActiveModel {

@@ -6,6 +6,7 @@
 //! at a time.
 
 mod approvals;
+pub mod audit;
 pub mod batch;
 mod campaigns;
 pub mod cells;

@@ -7,18 +7,17 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, EntityTrait, Statement,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Executor, Row};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
+use super::audit::pending;
 use super::cells::Rows;
 use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
-use crate::audit::leaf;
 use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::time_ordered;
 
@@ -77,18 +76,38 @@ impl Tx {
 
     /// Writes the trail and commits.
     pub async fn commit_with(self, trail: &Trail) -> Result<(), StoreError> {
-        let rows = trail
-            .entries()
-            .iter()
-            .map(|entry| entity::audit_entry::ActiveModel {
-                tenant: Set(entry.event.tenant),
-                entry_id: Set(entry_id(entry)),
-                body: Set(leaf::encode(&entry.event)),
-                hashes: Set(entry.hashes.clone()),
-            });
-        entity::audit_entry::Entity::insert_many(rows)
-            .exec_without_returning(&self.inner)
-            .await?;
+        pending::enter(&self.inner, trail).await?;
+        self.inner.commit().await?;
+        Ok(())
+    }
+}
+
+/// A transaction of the audit log's own books: places, tiles, checkpoints. It needs no trail, since what it writes tells of
+/// entries that were committed with what they describe. Dropped without a commit it is rolled back.
+pub(super) struct Books {
+    inner: DatabaseTransaction,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Books {
+    pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
+        let turn = match pools {
+            Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
+            Pools::Postgres { .. } => None,
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = connection.begin_with_options(options).await?;
+        Ok(Self { inner, _turn: turn })
+    }
+
+    pub(super) fn connection(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
         self.inner.commit().await?;
         Ok(())
     }
@@ -136,6 +155,8 @@ pub(super) enum Expected {
     Any,
     /// All of them, or another writer was first.
     All,
+    /// One, which holds all of them as arrays. Only PostgreSQL has arrays.
+    Packed,
 }
 
 impl Batch {
@@ -182,7 +203,12 @@ impl Batch {
 
     /// Writes the trail and commits. After an error the outcome may be unknown: such a batch is not tried again.
     pub async fn commit_with(mut self, trail: &Trail) -> Result<(), StoreError> {
-        self.insert_entries(trail)?;
+        self.enter(trail)?;
+        self.end().await
+    }
+
+    /// Commits places of entries that a trail committed before, or that open a log's epoch.
+    pub(super) async fn commit_places(self) -> Result<(), StoreError> {
         self.end().await
     }
 

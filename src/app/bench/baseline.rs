@@ -51,7 +51,8 @@ pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchErro
             let _recording = telemetry::metrics();
             let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
             let timers = serve::timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone());
-            let timers = tokio::spawn(timers);
+            let keeping = serve::keep_logs(Arc::clone(&app.keeper), stop.clone());
+            let (timers, keeping) = (tokio::spawn(timers), tokio::spawn(keeping));
             announce(address)?;
             listener::serve(
                 listener,
@@ -62,6 +63,7 @@ pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchErro
             .await?;
             stop.cancel();
             let _ = timers.await;
+            let _ = keeping.await;
             app.stop().await;
         }
     }

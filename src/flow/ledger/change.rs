@@ -284,13 +284,13 @@ impl Work {
         Ok(())
     }
 
-    /// The conversion is named as its verdict was: by a commitment that dies with the click's salt.
+    /// The conversion is named by a commitment as its verdict is, but by its id, since a manager need not know the order. It dies with the click's salt.
     async fn commitment_of(
         &mut self,
         amend: &AmendCommand,
         recorded: &Recorded,
     ) -> Result<Option<String>, StoreError> {
-        let Some((key, order_hash)) = &recorded.click else {
+        let Some((key, _)) = &recorded.click else {
             return Ok(None);
         };
         let tenant = self.tenant(amend.tenant)?;
@@ -305,7 +305,7 @@ impl Work {
                 LOG_EPOCH,
                 &amend.nonce,
                 &key.click.0,
-                order_hash,
+                recorded.conversion_id.as_bytes(),
             ))
         }))
     }

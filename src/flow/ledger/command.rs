@@ -175,6 +175,8 @@ pub struct PostbackCommand {
     pub goal: Option<i64>,
     /// The order, where token and goal are known.
     pub order: Option<OrderRef>,
+    /// What the audit log's commitment says of the order.
+    pub order_digest: Option<[u8; 32]>,
     /// The digest of the content.
     pub content_hash: [u8; 16],
     /// The amount in minor units.

@@ -350,7 +350,7 @@ fn verdict_event(
         outcome.code(),
         nonce,
     );
-    let order_hash = postback.order.as_ref().map_or(&[][..], |order| &order.order_hash);
+    let order = postback.order_digest.as_ref().map_or(&[][..], |digest| digest);
     let subject = &matched.secrets.subject;
     event.at_ms = Some(postback.now_ms);
     event.campaign = Some(matched.campaign);
@@ -359,7 +359,7 @@ fn verdict_event(
         LOG_EPOCH,
         nonce,
         &matched.key.click.0,
-        order_hash,
+        order,
     )));
     event.policy_version = Some(tenant.policy_at(postback.now_ms).version);
     event.reason = Some(reason.code());

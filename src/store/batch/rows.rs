@@ -4,10 +4,8 @@ use uuid::Uuid;
 
 use super::super::cells::{Cells, Rows};
 use super::super::connect::StoreError;
-use super::super::tx::{Batch, Expected, entry_id};
+use super::super::tx::{Batch, Expected};
 use super::key_cells;
-use crate::audit::leaf;
-use crate::domain::event::Trail;
 use crate::domain::ids::ClickKey;
 
 /// A click's row to be written.
@@ -271,21 +269,6 @@ impl Batch {
             before: "INSERT INTO customer_key (tenant, issued_at_ticks, click_id, customer_hash)",
             cells,
             after: "ON CONFLICT DO NOTHING",
-        };
-        self.insert(rows, Expected::Any)
-    }
-
-    pub(in crate::store) fn insert_entries(&mut self, trail: &Trail) -> Result<(), StoreError> {
-        let entries = trail.entries();
-        let rows = Rows {
-            before: "INSERT INTO audit_entry (tenant, entry_id, body, hashes)",
-            cells: vec![
-                Cells::Int(entries.iter().map(|entry| entry.event.tenant).collect()),
-                Cells::Id(entries.iter().map(entry_id).collect()),
-                Cells::Bytes(entries.iter().map(|entry| leaf::encode(&entry.event)).collect()),
-                Cells::MaybeBytes(entries.iter().map(|entry| entry.hashes.clone()).collect()),
-            ],
-            after: "",
         };
         self.insert(rows, Expected::Any)
     }

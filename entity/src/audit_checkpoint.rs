@@ -1,0 +1,23 @@
+//! The checkpoints that were signed.
+
+use sea_orm::entity::prelude::*;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_checkpoint")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub epoch: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub size: i64,
+    pub at_ms: i64,
+    pub note: String,
+}
+
+/// Rows are joined by the queries that need it.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,22 @@
+//! The heads of the audit logs.
+
+use sea_orm::entity::prelude::*;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_log")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub epoch: i64,
+    pub size: i64,
+    pub origin: Option<String>,
+    pub opened_at_ms: i64,
+}
+
+/// Rows are joined by the queries that need it.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

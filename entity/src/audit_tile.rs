@@ -1,0 +1,24 @@
+//! The tiles of the audit logs.
+
+use sea_orm::entity::prelude::*;
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_tile")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tenant: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub epoch: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub level: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub tile: i64,
+    pub hashes: Vec<u8>,
+}
+
+/// Rows are joined by the queries that need it.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
