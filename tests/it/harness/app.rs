@@ -162,6 +162,11 @@ impl TestApp {
         }
     }
 
+    /// What a timer does in a server: entries of the audit logs find their places, and what has grown is signed.
+    pub async fn keep_logs(&self) {
+        self.app.keeper.finish().await.expect("placed and signed");
+    }
+
     /// Applies a provisioning file.
     pub async fn provision(&self, file: &str) {
         let plan = provision::parse(file).expect("a provisioning file");

@@ -76,6 +76,26 @@ impl Reader {
         .expect("a number")
     }
 
+    /// One column of bytes.
+    pub async fn blobs(&self, sql: &str) -> Vec<Vec<u8>> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .expect("bytes")
+    }
+
+    /// One column of texts.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .expect("texts")
+    }
+
     /// How many rows of a table fulfil a condition.
     pub async fn count(&self, table: &str, condition: &str) -> i64 {
         self.number(&format!("SELECT COUNT(*) FROM {table} WHERE {condition}"))
