@@ -38,6 +38,9 @@ pub enum ServeError {
     /// Signals cannot be received.
     #[error("Signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
+    /// A build for measuring.
+    #[error("This build keeps no audit log. It is for `einklang bench --without-log` and does not serve.")]
+    WithoutLog,
     /// An unsafe default that production does not take.
     #[error(transparent)]
     Unsafe(#[from] Unsafe),
@@ -82,6 +85,9 @@ pub async fn serve(
     config: Config,
     prepare: impl AsyncFnOnce(&App, Addresses) -> Result<(), PrepareError>,
 ) -> Result<(), ServeError> {
+    if cfg!(feature = "without-log") {
+        return Err(ServeError::WithoutLog);
+    }
     production::check_config(&config)?;
     let handle = telemetry::metrics();
     let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;

@@ -224,9 +224,10 @@ both!(
     async |app: &TestApp| {
         enter(app, 300).await;
         app.keep_logs().await;
-        let forged = match app.database.url.starts_with("sqlite:") {
-            true => "zeroblob(32)",
-            false => "decode(repeat('00', 32), 'hex')",
+        let forged = if app.database.url.starts_with("sqlite:") {
+            "zeroblob(32)"
+        } else {
+            "decode(repeat('00', 32), 'hex')"
         };
         let sql = format!("UPDATE audit_tile SET hashes = {forged} WHERE tenant = 0 AND level = 1");
         app.database.execute(&sql).await;

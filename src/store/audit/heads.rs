@@ -110,10 +110,10 @@ pub(super) async fn edge(
         .await?;
     let last = hash_all(bodies.iter().map(Vec::as_slice));
     let mut wanted = Condition::any();
-    for (level, tile, _) in edge_rows(size) {
+    for id in edge_rows(size) {
         let one = Condition::all()
-            .add(audit_tile::Column::Level.eq(level))
-            .add(audit_tile::Column::Tile.eq(tile));
+            .add(audit_tile::Column::Level.eq(i64::from(id.level)))
+            .add(audit_tile::Column::Tile.eq(signed(id.tile)));
         wanted = wanted.add(one);
     }
     let rows = if wanted.is_empty() {
@@ -126,8 +126,9 @@ pub(super) async fn edge(
             .all(connection)
             .await?
     };
-    let found = edge_from(size, last, |level, tile| {
-        let row = rows.iter().find(|row| (row.level, row.tile) == (level, tile));
+    let found = edge_from(size, last, |id| {
+        let place = (i64::from(id.level), signed(id.tile));
+        let row = rows.iter().find(|row| (row.level, row.tile) == place);
         row.map(|row| row.hashes.clone())
     });
     found.ok_or(StoreError::Inconsistent {
