@@ -136,7 +136,10 @@ impl Node {
 /// Clicks and orders, the latter on whatever token came last, until the server is gone.
 async fn load(caller: Caller, name: String, answered: Arc<Answered>) {
     let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-    let (visitor, shop) = (caller.clone().with("user-agent", browser), caller.key(world::SHOP));
+    let (visitor, shop) = (
+        caller.clone().with("user-agent", browser),
+        caller.key(world::SHOP),
+    );
     for turn in 0_usize.. {
         let click = visitor
             .request(reqwest::Method::GET, "/c/Ab3xK9?consent=granted")

@@ -166,10 +166,16 @@ fn watch_signals(stop: CancellationToken) -> Result<(), ServeError> {
 /// Places and signs what the audit logs are given.
 pub(super) async fn keep_logs(keeper: Arc<LogKeeper>, stop: CancellationToken) {
     let mut place = tokio::time::interval(PLACE_EVERY);
+    let mut thin = tokio::time::interval(HOUSEKEEPING_EVERY);
     place.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            _ = thin.tick() => {
+                if let Err(error) = keeper.thin().await {
+                    tracing::warn!(%error, "old checkpoints cannot be thinned out yet");
+                }
+            }
             _ = place.tick() => {
                 if let Err(error) = keeper.round().await {
                     metrics::counter!("einklang_audit_rounds_failed_total").increment(1);

@@ -261,6 +261,24 @@ both!(
 );
 
 both!(
+    old_checkpoints_are_thinned_out_and_what_is_left_still_verifies,
+    async |app: &TestApp| {
+        for _ in 0..4 {
+            enter(app, 1).await;
+            app.keep_logs().await;
+            app.clock.advance_seconds(10);
+        }
+        let before = check_signed(app, 0, 0).await;
+        assert_eq!(app.thin_checkpoints().await, 0, "these are of today");
+        app.clock.advance_seconds(3 * 86_400);
+        assert!(app.thin_checkpoints().await > 0);
+        let after = check_signed(app, 0, 0).await;
+        assert_eq!(after.last(), before.last());
+        assert!(after.len() < before.len(), "{after:?} of {before:?}");
+    }
+);
+
+both!(
     untracked_clicks_enter_the_log_as_one_leaf_per_closed_day,
     async |app: &TestApp| {
         for _ in 0..3 {

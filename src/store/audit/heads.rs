@@ -12,6 +12,8 @@ use crate::audit::tiles::TILE_WIDTH;
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::Reader;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// The head of a log's latest epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -162,5 +164,28 @@ impl Store {
                 .await?;
         }
         books.commit().await
+    }
+
+    /// Thins out old checkpoints: one is signed every second, and a year of them is no better a proof than the last of
+    /// each minute. Whoever holds one that is gone here still gets its consistency proof, which is made of the tree.
+    pub async fn thin_checkpoints(&self, now_ms: i64) -> Result<u64, StoreError> {
+        let books = self.begin_books().await?;
+        let connection = books.connection();
+        let mut gone = 0;
+        for (older_than_ms, one_each_ms) in [(2 * DAY_MS, 60_000), (60 * DAY_MS, 3_600_000)] {
+            let before = now_ms - older_than_ms;
+            let thin = Statement::from_sql_and_values(
+                connection.get_database_backend(),
+                "DELETE FROM audit_checkpoint WHERE at_ms < $1 AND at_ms / $2 = (
+                    SELECT next.at_ms / $2 FROM audit_checkpoint AS next
+                    WHERE next.tenant = audit_checkpoint.tenant AND next.epoch = audit_checkpoint.epoch
+                        AND next.size > audit_checkpoint.size
+                    ORDER BY next.size LIMIT 1)",
+                [before.into(), i64::from(one_each_ms).into()],
+            );
+            gone += connection.execute_raw(thin).await?.rows_affected();
+        }
+        books.commit().await?;
+        Ok(gone)
     }
 }

@@ -167,6 +167,11 @@ impl TestApp {
         self.app.keeper.finish().await.expect("placed and signed");
     }
 
+    /// What a timer does in a server: old checkpoints are thinned out.
+    pub async fn thin_checkpoints(&self) -> u64 {
+        self.app.keeper.thin().await.expect("thinned")
+    }
+
     /// Applies a provisioning file.
     pub async fn provision(&self, file: &str) {
         let plan = provision::parse(file).expect("a provisioning file");
