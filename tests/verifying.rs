@@ -23,6 +23,8 @@ use serde_json::Value;
 mod exported;
 #[path = "verifying/foreign.rs"]
 mod foreign;
+#[path = "verifying/large.rs"]
+mod large;
 
 use exported::{Log, ORIGIN, body};
 

@@ -70,6 +70,11 @@ impl Log {
         }
     }
 
+    /// An entry's leaf hash, as the tiles have it.
+    pub fn leaf(&self, index: u64) -> &Hash {
+        &self.leaves[usize::try_from(index).expect("small")]
+    }
+
     /// The raw public key.
     pub fn public(&self) -> [u8; 32] {
         self.key.verifying_key().to_bytes()
@@ -142,7 +147,7 @@ impl Log {
         let mut writer = ExportWriter::new(head).expect("a head");
         let mut members = Vec::new();
         for index in indices {
-            let leaf = &self.leaves[usize::try_from(index).expect("small")];
+            let leaf = self.leaf(index);
             let whole = if is_full {
                 writer.push(index, &body(index), Beside::Leaf(leaf))
             } else {

@@ -42,7 +42,8 @@ pub fn run(step: &AuditStep, json: bool) -> Result<(String, verify::Verdict), ve
         AuditStep::Verify { export, key, since } => {
             let key = verify::read_key(key)?;
             let mut source = source::open(export)?;
-            let since = since.as_deref().map(source::read_small).transpose()?;
+            let kept = |path: &PathBuf| source::read_small(path, "the earlier checkpoint");
+            let since = since.as_ref().map(kept).transpose()?;
             Ok(verify::told(
                 verify::judge(&mut *source, &key, since.as_deref())?,
                 json,
@@ -50,8 +51,8 @@ pub fn run(step: &AuditStep, json: bool) -> Result<(String, verify::Verdict), ve
         }
         AuditStep::VerifyProof { proof, key, entry } => {
             let key = verify::read_key(key)?;
-            let proof = source::read_small(proof)?;
-            let entry = source::read_small(entry)?;
+            let proof = source::read_small(proof, "the proof")?;
+            let entry = source::read_small(entry, "the entry")?;
             Ok(verify::proof_told(&proof, &key, &entry, json))
         }
     }

@@ -35,10 +35,10 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, VerifyError> {
     opened.map_err(|error| VerifyError::Read("the export", error))
 }
 
-/// Reads a file that was named on the command line: a key, a checkpoint, a proof, an entry.
-pub fn read_small(path: &Path) -> Result<Vec<u8>, VerifyError> {
+/// Reads a file that was named on the command line, as what it was named: `the key` ...
+pub fn read_small(path: &Path, what: &'static str) -> Result<Vec<u8>, VerifyError> {
     let read = File::open(path).and_then(|file| whole(file, SMALL_BYTES_MAX));
-    read.map_err(|error| VerifyError::Read("a file that was named", error))
+    read.map_err(|error| VerifyError::Read(what, error))
 }
 
 /// Reads to the end, unless that is too far.

@@ -45,7 +45,7 @@ pub fn read_key(argument: &str) -> Result<PublicKey, VerifyError> {
             Err(VerifyError::Key(error))
         }
         Err(_) => {
-            let bytes = source::read_small(Path::new(argument))?;
+            let bytes = source::read_small(Path::new(argument), "the key")?;
             let text = String::from_utf8(bytes).map_err(|_| VerifyError::Key(NoteError::Key))?;
             PublicKey::parse(&text).map_err(VerifyError::Key)
         }
