@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rules::{Folder, breaches, breaches_in_tests, dependencies, missing_paths};
 
-const FOLDERS: [Folder; 9] = [
+const FOLDERS: [Folder; 10] = [
     Folder {
         prefix: "src/domain/",
         modules: Some(""),
@@ -31,6 +31,12 @@ const FOLDERS: [Folder; 9] = [
         pure: true,
     },
     Folder {
+        prefix: "src/identity/",
+        modules: Some("domain"),
+        crates: Some("base64 ed25519_dalek hex jsonwebtoken serde serde_json thiserror url uuid zeroize"),
+        pure: true,
+    },
+    Folder {
         prefix: "src/store/",
         modules: Some("domain audit"),
         crates: Some(
@@ -41,7 +47,7 @@ const FOLDERS: [Folder; 9] = [
     },
     Folder {
         prefix: "src/flow/",
-        modules: Some("domain audit store"),
+        modules: Some("domain audit identity store"),
         crates: Some(
             "base64 chrono chrono_tz hex ipnet metrics serde serde_json thiserror tokio tokio_util tracing url uuid \
              zeroize",
@@ -50,9 +56,9 @@ const FOLDERS: [Folder; 9] = [
     },
     Folder {
         prefix: "src/edge/",
-        modules: Some("domain audit flow"),
+        modules: Some("domain audit flow identity"),
         crates: Some(
-            "axum base64 bytes chrono csv futures_util governor hex http http_body_util hyper hyper_util ipnet jsonwebtoken metrics \
+            "axum base64 bytes chrono csv futures_util governor hex http http_body_util hyper hyper_util ipnet metrics \
              percent_encoding serde serde_json serde_path_to_error serde_urlencoded thiserror tokio tokio_util tower tower_http tracing url utoipa \
              utoipa_axum utoipa_swagger_ui uuid zeroize",
         ),

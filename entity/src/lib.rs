@@ -26,6 +26,7 @@ pub mod link;
 pub mod order_key;
 pub mod policy;
 pub mod publisher;
+pub mod revoked_token;
 pub mod routing;
 pub mod server_setting;
 pub mod shop;

@@ -9,6 +9,7 @@ mod m20261124_000002_ledger;
 mod m20261125_000003_policies;
 mod m20261126_000004_records;
 mod m20261128_000005_audit;
+mod m20261128_000006_tokens;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000003_policies::Migration),
             Box::new(m20261126_000004_records::Migration),
             Box::new(m20261128_000005_audit::Migration),
+            Box::new(m20261128_000006_tokens::Migration),
         ]
     }
 }

@@ -12,8 +12,8 @@ use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
-use super::system::SystemClock;
-use super::{apply, audit, consent, first_run, serve, signal, telemetry};
+use super::system::{SystemClock, SystemEntropy};
+use super::{apply, audit, consent, first_run, serve, signal, telemetry, token_key};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -69,6 +69,11 @@ enum Command {
         #[command(subcommand)]
         step: AuditStep,
     },
+    /// Replace keys.
+    Keys {
+        #[command(subcommand)]
+        step: KeysStep,
+    },
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -82,6 +87,12 @@ enum Command {
 enum SignalStep {
     /// Say of each JSON line on standard input what its signal holds, as a JSON line on standard output.
     Decode,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysStep {
+    /// Make another key that signs tokens; the one before goes on verifying. Takes effect at the next start.
+    RotateSigning,
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,6 +161,9 @@ fn dispatch(
             print(&text)?;
             verdict?;
         }
+        Command::Keys {
+            step: KeysStep::RotateSigning,
+        } => print(&token_key::rotate(&Config::load(options)?, &SystemEntropy, json)?)?,
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());

@@ -10,7 +10,11 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub mod tokens;
+
+use self::tokens::TokenConfig;
 use crate::domain::campaign::valid_api_key;
+use crate::identity::outside::Issuer;
 
 /// Options of the commands that open the database, as flags and environment variables.
 #[derive(Debug, Clone, Default, Args)]
@@ -53,6 +57,40 @@ pub struct Options {
     /// The host name that the audit logs' origins begin with; fixed for a log once it is signed [default: einklang.invalid].
     #[arg(long, env = "EINKLANG_AUDIT_NAME", value_name = "NAME", global = true)]
     pub audit_name: Option<String>,
+    /// The file of the key that signs our own tokens [default: token.key in the data folder].
+    #[arg(long, env = "EINKLANG_TOKEN_KEY_FILE", value_name = "FILE", global = true)]
+    pub token_key_file: Option<PathBuf>,
+    /// Files of other token keys whose tokens are taken; may be repeated [default: none].
+    #[arg(
+        long,
+        env = "EINKLANG_TOKEN_OTHER_KEY_FILES",
+        value_name = "FILE",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub token_other_key_files: Option<Vec<PathBuf>>,
+    /// The issuer and audience of our own tokens [default: https:// and the audit name].
+    #[arg(long, env = "EINKLANG_TOKEN_ISSUER", value_name = "URL", global = true)]
+    pub token_issuer: Option<String>,
+    /// By how many seconds clocks may differ when tokens are judged, at most 60 [default: 30].
+    #[arg(
+        long,
+        env = "EINKLANG_TOKEN_LEEWAY_SECONDS",
+        value_name = "SECONDS",
+        global = true
+    )]
+    pub token_leeway_seconds: Option<u32>,
+    /// For how many seconds our own tokens are valid, 60 to 3600 [default: 900].
+    #[arg(
+        long,
+        env = "EINKLANG_TOKEN_LIFETIME_SECONDS",
+        value_name = "SECONDS",
+        global = true
+    )]
+    pub token_lifetime_seconds: Option<u32>,
+    /// Lets keys of outside issuers come from private networks, and from this machine without TLS.
+    #[arg(long, env = "EINKLANG_OIDC_PRIVATE_SOURCES", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", global = true)]
+    pub oidc_private_sources: Option<bool>,
     /// A list of consent platforms (`cmp-list.json`); strings of others then count for nothing [default: none].
     #[arg(long, env = "EINKLANG_CMP_LIST_FILE", value_name = "FILE", global = true)]
     pub cmp_list_file: Option<PathBuf>,
@@ -137,6 +175,13 @@ struct FileKeys {
     audit_key_file: Option<PathBuf>,
     audit_guard_file: Option<PathBuf>,
     audit_name: Option<String>,
+    token_key_file: Option<PathBuf>,
+    token_other_key_files: Option<Vec<PathBuf>>,
+    token_issuer: Option<String>,
+    token_leeway_seconds: Option<u32>,
+    token_lifetime_seconds: Option<u32>,
+    oidc_private_sources: Option<bool>,
+    oidc_issuer: Vec<Issuer>,
     cmp_list_file: Option<PathBuf>,
     vendor_list_file: Option<PathBuf>,
     vendor_registrations_file: Option<PathBuf>,
@@ -170,6 +215,8 @@ pub struct Config {
     pub audit_guard_file: PathBuf,
     /// What the audit logs' origins begin with.
     pub audit_name: String,
+    /// Bearer tokens.
+    pub tokens: TokenConfig,
     /// The list of consent platforms.
     pub cmp_list_file: Option<PathBuf>,
     /// The Global Vendor List.
@@ -208,6 +255,12 @@ pub enum ConfigError {
     /// The audit logs' name is not a host name.
     #[error("audit_name has to be a host name: letters, digits, dots and hyphens, at most 253 characters.")]
     AuditName,
+    /// A time of tokens is out of bounds.
+    #[error("token_leeway_seconds has to be at most 60, token_lifetime_seconds 60 to 3600.")]
+    TokenTimes,
+    /// An outside issuer is described wrongly.
+    #[error("The oidc_issuer {0:?} is not acceptable: {1}.")]
+    Issuer(String, &'static str),
     /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
     #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
     OperatorKey,
@@ -225,22 +278,24 @@ impl Config {
     }
 
     /// The same with another default for the data folder: a demo must not land in the real one.
-    pub fn load_with(options: Options, default_data_dir: &str) -> Result<Self, ConfigError> {
-        let file = options.config.as_deref().map_or(Ok(FileKeys::default()), read)?;
+    pub fn load_with(mut options: Options, default_data_dir: &str) -> Result<Self, ConfigError> {
+        let mut file = options.config.as_deref().map_or(Ok(FileKeys::default()), read)?;
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let data_dir = options
             .data_dir
-            .or(file.data_dir)
+            .take()
+            .or(file.data_dir.take())
             .unwrap_or_else(|| PathBuf::from(default_data_dir));
-        let operator_key = options.operator_key.or(file.operator_key);
+        let operator_key = options.operator_key.take().or(file.operator_key.take());
         if !operator_key.as_deref().is_none_or(valid_api_key) {
             return Err(ConfigError::OperatorKey);
         }
-        let audit_name = options.audit_name.or(file.audit_name);
+        let audit_name = options.audit_name.take().or(file.audit_name.take());
         let audit_name = audit_name.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
         if !is_host_name(&audit_name) {
             return Err(ConfigError::AuditName);
         }
+        let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
         let in_data = |name| data_dir.join(name);
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
@@ -261,6 +316,7 @@ impl Config {
                 .or(file.audit_guard_file)
                 .unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
+            tokens,
             data_dir,
             cmp_list_file: options.cmp_list_file.or(file.cmp_list_file),
             vendor_list_file: options.vendor_list_file.or(file.vendor_list_file),

@@ -9,8 +9,10 @@ use axum::Router;
 use super::audit_guard::{FileGuard, GuardError};
 use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
+use super::key_source::HttpKeySource;
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
+use super::token_key::{self, TokenKeyError};
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
@@ -21,6 +23,7 @@ use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
@@ -41,6 +44,12 @@ pub enum StartError {
     /// The audit key.
     #[error(transparent)]
     AuditKey(#[from] AuditKeyError),
+    /// The token key.
+    #[error(transparent)]
+    TokenKey(#[from] TokenKeyError),
+    /// The client that fetches key sets.
+    #[error("The client that fetches the keys of outside issuers cannot be made: {0}")]
+    KeySource(#[source] reqwest::Error),
     /// The audit log's guard file.
     #[error(transparent)]
     Guard(#[from] GuardError),
@@ -133,8 +142,10 @@ pub async fn build(
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
+    let identity = identity(config, live.entropy())?;
     let flows = Flows {
-        access: AccessFlow::new(Arc::clone(&live)),
+        access: AccessFlow::new(Arc::clone(&live), Arc::clone(&identity)),
+        identity: IdentityFlow::new(Arc::clone(&live), identity),
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,
@@ -160,6 +171,27 @@ pub async fn build(
         writers,
         checkpoints,
     })
+}
+
+/// Everything that tells callers apart.
+fn identity(config: &Config, entropy: &dyn Entropy) -> Result<Arc<Identity>, StartError> {
+    let keys = token_key::obtain(config, entropy)?;
+    let tokens = &config.tokens;
+    let source = HttpKeySource::new(tokens.private_sources).map_err(StartError::KeySource)?;
+    let source: Arc<dyn KeySource> = Arc::new(source);
+    let settings = TokenSettings {
+        issuer: tokens.issuer.clone(),
+        leeway_s: tokens.leeway_s,
+        lifetime_s: tokens.lifetime_s,
+    };
+    let outside = tokens.outside.clone();
+    Ok(Arc::new(Identity::new(
+        settings,
+        keys.signer,
+        &keys.others,
+        outside,
+        &source,
+    )))
 }
 
 /// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit. So

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Actor;
+
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,11 +134,47 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_consent_report", READ),
 ];
 
+/// Every operation that needs no key, with the reason why it needs none.
+pub const OPEN: &[(&str, &str)] = &[
+    (
+        "follow_link",
+        "visitors have no key; nothing is shown to them but where the link leads",
+    ),
+    (
+        "check_life",
+        "whoever runs the server asks it before anybody has a key; it tells nothing but that",
+    ),
+    (
+        "check_readiness",
+        "as `check_life`; it names checks that fail and nothing of a tenant",
+    ),
+    (
+        "issue_token",
+        "the credentials are in the form itself, and guessing is slowed down",
+    ),
+    (
+        "revoke_token",
+        "the token itself is the credential, and all that can be done is to end it",
+    ),
+    ("read_token_keys", "public keys are public"),
+];
+
 /// Whether a role may call an operation. What does not stand in the table, nobody may.
 pub fn may(role: Role, operation: &str) -> bool {
     TABLE
         .iter()
         .any(|(name, roles)| *name == operation && roles.contains(&role))
+}
+
+/// What a caller proved itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bearer {
+    /// An API key, or a token that was given for it, by the key's number.
+    Key(i64),
+    /// A token that was given for a user's password, by the user's number.
+    User(i64),
+    /// A token of an outside issuer, by the first 16 bytes of the SHA-256 of issuer and subject.
+    Outside([u8; 16]),
 }
 
 /// An authenticated caller.
@@ -146,12 +184,24 @@ pub struct Principal {
     pub tenant: i64,
     /// The role.
     pub role: Role,
-    /// The key's number, which the trail names.
-    pub key: i64,
+    /// What the caller showed, which the trail names.
+    pub bearer: Bearer,
     /// The shop that a shop's key belongs to.
     pub shop: Option<i64>,
     /// The publisher that a publisher's key belongs to.
     pub publisher: Option<i64>,
+}
+
+impl Principal {
+    /// The caller as the trail names it.
+    pub fn actor(&self) -> Actor {
+        match (self.bearer, self.role) {
+            (Bearer::Key(number), Role::Operator) => Actor::Operator(number),
+            (Bearer::Key(number), _) => Actor::Key(number),
+            (Bearer::User(number), _) => Actor::User(number),
+            (Bearer::Outside(name), _) => Actor::Outside(name),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::campaign::{ApiKey, Object};
+use super::campaign::{Object, Reference};
 use super::draft::{Fault, Fields};
 use super::policy::Person;
 
@@ -112,7 +112,10 @@ impl ApprovalDraft {
 /// Whether an author is somebody that a second pair of eyes can be told from: a user, or whoever runs the server. A key
 /// that is nobody's could be the approver's own.
 fn author_is_known(author: &Person) -> Result<(), Fault> {
-    if author.user.is_some() || !author.actor.starts_with("key:") {
+    let is_nobodys = ["key:", "oidc:"]
+        .iter()
+        .any(|kind| author.actor.starts_with(kind));
+    if author.user.is_some() || !is_nobodys {
         return Ok(());
     }
     let words = "asks for changes by users: give the key to a user, or use a user's key";
@@ -120,11 +123,11 @@ fn author_is_known(author: &Person) -> Result<(), Fault> {
 }
 
 impl Approval {
-    /// Whether this key may decide it: a user's, of another user than the author's, and no younger than the question, so
-    /// that nobody makes himself a second pair of eyes for the occasion.
-    pub fn may_be_decided_by(&self, key: &ApiKey) -> bool {
-        let is_other = key.user.is_some() && key.user != self.author.user;
-        is_other && key.object.updated_at_ms <= self.object.created_at_ms
+    /// Whether this user may decide it: another one than the author, with a key or password that is no younger than the
+    /// question, so that nobody makes himself a second pair of eyes for the occasion.
+    pub fn may_be_decided_by(&self, user: Option<Reference>, changed_at_ms: i64) -> bool {
+        let is_other = user.is_some() && user != self.author.user;
+        is_other && changed_at_ms <= self.object.created_at_ms
     }
 
     /// The fields as the trail writes them.
@@ -147,8 +150,6 @@ impl Approval {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::access::Role;
-    use super::super::campaign::Reference;
     use super::*;
 
     fn user(number: u128) -> Reference {
@@ -169,18 +170,6 @@ mod tests {
         }
     }
 
-    fn key(user: Option<Reference>, at_ms: i64) -> ApiKey {
-        ApiKey {
-            object: object(at_ms),
-            label: "key".to_owned(),
-            role: Role::Manager,
-            shop: None,
-            publisher: None,
-            user,
-            hash: [0; 32],
-        }
-    }
-
     fn asked(actor: &str, user: Option<Reference>) -> ApprovalDraft {
         ApprovalDraft {
             kind: ApprovalKind::Policy,
@@ -195,26 +184,28 @@ mod tests {
     #[test]
     fn only_another_user_with_an_older_key_decides() {
         let approval = asked("key:1", Some(user(1))).onto(object(100));
-        assert!(approval.may_be_decided_by(&key(Some(user(2)), 100)));
+        assert!(approval.may_be_decided_by(Some(user(2)), 100));
+        assert!(!approval.may_be_decided_by(Some(user(1)), 100), "the author");
+        assert!(!approval.may_be_decided_by(None, 100), "nobody's key");
         assert!(
-            !approval.may_be_decided_by(&key(Some(user(1)), 100)),
-            "the author"
-        );
-        assert!(!approval.may_be_decided_by(&key(None, 100)), "nobody's key");
-        assert!(
-            !approval.may_be_decided_by(&key(Some(user(2)), 101)),
+            !approval.may_be_decided_by(Some(user(2)), 101),
             "made for the occasion"
         );
         let from_the_server = asked("command_line", None).onto(object(100));
-        assert!(from_the_server.may_be_decided_by(&key(Some(user(1)), 100)));
-        assert!(!from_the_server.may_be_decided_by(&key(None, 100)));
+        assert!(from_the_server.may_be_decided_by(Some(user(1)), 100));
+        assert!(!from_the_server.may_be_decided_by(None, 100));
     }
 
     #[test]
     fn a_key_that_is_nobodys_asks_for_nothing() {
         assert!(asked("key:1", None).check().is_err());
+        assert!(
+            asked("oidc:00", None).check().is_err(),
+            "somebody whom others vouch for"
+        );
         for (actor, user) in [
             ("key:1", Some(user(1))),
+            ("user:1", Some(user(1))),
             ("command_line", None),
             ("operator:1", None),
         ] {

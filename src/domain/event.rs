@@ -14,6 +14,10 @@ pub enum Actor {
     Key(i64),
     /// A key of the server's operator, by its number.
     Operator(i64),
+    /// A user who signed in with a password, by its number.
+    User(i64),
+    /// Somebody whom an outside issuer vouched for: 16 bytes of a digest of issuer and subject.
+    Outside([u8; 16]),
     /// A shop that signed with an HMAC secret.
     Hmac(i64),
     /// A shop's reference in the URL and nothing else.
@@ -32,6 +36,8 @@ impl Actor {
         match self {
             Actor::Key(number) => format!("key:{number}"),
             Actor::Operator(number) => format!("operator:{number}"),
+            Actor::User(number) => format!("user:{number}"),
+            Actor::Outside(name) => format!("oidc:{}", hex::encode(name)),
             Actor::Hmac(shop) => format!("hmac:{shop}"),
             Actor::TokenOnly(shop) => format!("token_only:{shop}"),
             Actor::Link => "link".to_owned(),

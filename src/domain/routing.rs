@@ -3,15 +3,17 @@
 //! A snapshot is replaced whole when something changes. What is archived, ended or paused stays in it as far as late
 //! postbacks need it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use ipnet::IpNet;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::access::Principal;
 use super::campaign::{ShopAuth, Tenant};
+use super::credential::PasswordHash;
 use super::keyring::KeyRing;
 use super::landing::Template;
 use super::money::Currency;
@@ -31,6 +33,23 @@ pub struct Routing {
     pub shop_references: HashMap<String, (i64, i64)>,
     /// Live API keys by the SHA-256 of the whole key.
     pub api_keys: HashMap<[u8; 32], Principal>,
+    /// Live API keys and users by their ids: whom tokens of ours stand for.
+    pub subjects: HashMap<Uuid, Subject>,
+    /// Live users by tenant and name: (tenant's slug, name).
+    pub users: HashMap<(String, String), Uuid>,
+    /// Tokens of ours that were revoked and have not ended yet.
+    pub revoked_tokens: HashSet<Uuid>,
+}
+
+/// A user or an API key, as far as tokens need it.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// What its tokens open.
+    pub principal: Principal,
+    /// When it was last changed, in milliseconds since 1970: tokens from before that have ended.
+    pub changed_at_ms: i64,
+    /// A user's password, if one is set.
+    pub password: Option<PasswordHash>,
 }
 
 /// A tenant as routing sees it.

@@ -1,4 +1,4 @@
-//! Who is calling: a bearer key to a [`Principal`], the access table, and the limit per caller.
+//! Who is calling: a bearer key or token to a [`Principal`], the access table, and the limit per caller.
 //!
 //! One layer does it for every operation of the OpenAPI document before any body is read, so that no handler can forget
 //! it: the matched path and method give the operation, the operation gives the roles. Postbacks may come without a key;
@@ -17,13 +17,15 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 
+use super::bearer::{bearer, refusal};
 use super::listener::PeerAddr;
 use super::problem::Problem;
-use crate::domain::access::{Principal, TABLE, may};
+use crate::domain::access::{Bearer, Principal, TABLE, may};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
+use crate::flow::identity::NotKnown;
 
 const WINDOW_SECONDS: u32 = 60;
 
@@ -32,9 +34,9 @@ const WINDOW_SECONDS: u32 = 60;
 pub enum Entrance {
     /// By anybody.
     Open,
-    /// With a key.
+    /// With a key or a token.
     Keyed(&'static str),
-    /// With a key, or with a shop's signature, which the handler checks.
+    /// With a key or a token, or with a shop's signature, which the handler checks.
     Signed(&'static str),
 }
 
@@ -92,7 +94,7 @@ impl Entrances {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Caller {
-    Key(i64, i64),
+    Known(i64, Bearer),
     Address(IpAddr),
 }
 
@@ -186,7 +188,7 @@ fn origin(request: &Request, proxies: &[ipnet::IpNet]) -> IpAddr {
 }
 
 /// An IPv6 caller is its /64: one line has that many addresses.
-fn address_key(address: IpAddr) -> IpAddr {
+pub(super) fn address_key(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(six) => IpAddr::V6((u128::from(six) >> 64 << 64).into()),
@@ -203,10 +205,13 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         Entrance::Keyed(operation) => (operation, false),
         Entrance::Signed(operation) => (operation, true),
     };
-    let principal = bearer(request.headers()).and_then(|key| gate.access.identify(key));
-    let caller = match &principal {
-        Some(principal) => Caller::Key(principal.tenant, principal.key),
-        None => Caller::Address(address_key(address)),
+    let identified = match bearer(request.headers()) {
+        Some(text) => gate.access.identify(text).await,
+        None => Err(NotKnown::Key),
+    };
+    let caller = match &identified {
+        Ok(principal) => Caller::Known(principal.tenant, principal.bearer),
+        Err(_) => Caller::Address(address_key(address)),
     };
     let left = match gate.take(caller) {
         Ok(left) => left,
@@ -217,15 +222,15 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         }
     };
     let presented = request.headers().contains_key(header::AUTHORIZATION);
-    let response = match principal {
-        Some(principal) if may(principal.role, operation) => {
+    let response = match identified {
+        Ok(principal) if may(principal.role, operation) => {
             request.extensions_mut().insert(principal);
             next.run(request).await
         }
-        Some(_) => Problem::new(Reason::Forbidden).into_response(),
+        Ok(_) => Problem::new(Reason::Forbidden).into_response(),
         // A key that was shown and is not known is a refusal, never a reason to try something weaker.
-        None if signed && !presented => next.run(request).await,
-        None => Problem::new(Reason::Unauthenticated).into_response(),
+        Err(_) if signed && !presented => next.run(request).await,
+        Err(why) => refusal(why).into_response(),
     };
     with_limits(response, &gate, left)
 }
@@ -247,17 +252,6 @@ fn with_limits(mut response: Response, gate: &Gate, left: u32) -> Response {
         }
     }
     response
-}
-
-/// The key of an `Authorization: Bearer` header that occurs once.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next()?.to_str().ok()?;
-    if values.next().is_some() {
-        return None;
-    }
-    let (scheme, key) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 /// The authenticated caller, put there by [`guard`].

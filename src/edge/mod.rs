@@ -1,6 +1,7 @@
 //! The only inbound HTTP. Promise: requests become values, values become answers; nothing is decided here.
 
 pub mod auth;
+mod bearer;
 pub mod click;
 pub mod consent;
 pub mod contract;
@@ -22,3 +23,4 @@ pub mod request;
 pub mod router;
 pub mod signal;
 pub mod time;
+pub mod token;

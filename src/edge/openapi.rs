@@ -11,7 +11,7 @@ use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
-    click, consent, contract, correction, explain, health, objects, postback, records, report, signal,
+    click, consent, contract, correction, explain, health, objects, postback, records, report, signal, token,
 };
 
 /// The parts of the document that belong to no operation.
@@ -43,6 +43,7 @@ use super::{
         (name = "reports", description = "What happened, and what consent cost, in plain counts."),
         (name = "shops", description = "Advertisers' shops and how their servers authenticate."),
         (name = "tenants", description = "Controllers: the boundary of isolation."),
+        (name = "tokens", description = "Short-lived tokens for API keys and users."),
         (name = "users", description = "People and programs that sign in.")
     )
 )]
@@ -56,7 +57,8 @@ impl Modify for Schemes {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "An API key. It carries one role and one tenant, and is shown once when it is made.",
+                "An API key, which is shown once when it is made, or a token: a JWT of `POST /oauth/token` or of an outside \
+                    issuer that the server is configured with. Each carries one role and one tenant.",
             ))
             .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
@@ -92,6 +94,7 @@ fn parts() -> Vec<Document> {
         signal::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
+        token::routes().into_openapi(),
     ]
 }
 

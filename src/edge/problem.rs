@@ -29,6 +29,10 @@ pub struct Problem {
     pub conversion_id: Option<String>,
     /// Seconds to wait, on 429 and 503.
     pub retry_after_seconds: u32,
+    /// What exactly is wrong, as a stable code, where the reason leaves that open.
+    pub code: Option<&'static str>,
+    /// OAuth's code, where a token was asked for.
+    pub error: Option<&'static str>,
     /// What to do to be let in, on 401.
     pub challenge: Option<&'static str>,
 }
@@ -42,6 +46,8 @@ impl Problem {
             detail: None,
             conversion_id: None,
             retry_after_seconds: RETRY_AFTER_SECONDS,
+            code: None,
+            error: None,
             challenge: (reason == Reason::Unauthenticated).then_some("Bearer"),
         }
     }
@@ -75,6 +81,8 @@ impl Problem {
             request_id: request_id.to_owned(),
             parameter: self.parameter.clone(),
             conversion_id: self.conversion_id.clone(),
+            code: self.code,
+            error: self.error,
         }
     }
 }
@@ -121,6 +129,14 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 36, pattern = "^cnv_[0-9a-f]{32}$", nullable = false)]
     conversion_id: Option<String>,
+    /// What exactly is wrong with a bearer token, as a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, max_length = 32, pattern = "^bearer_[a-z_]+$", nullable = false)]
+    code: Option<&'static str>,
+    /// OAuth's code (RFC 6749, section 5.2), where a token was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, max_length = 32, pattern = "^[a-z_]+$", nullable = false)]
+    error: Option<&'static str>,
 }
 
 impl IntoResponse for Problem {

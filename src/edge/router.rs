@@ -17,7 +17,7 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    click, consent, correction, explain, health, objects, openapi, postback, records, report, signal,
+    click, consent, correction, explain, health, objects, openapi, postback, records, report, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -26,6 +26,7 @@ use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
+use crate::flow::identity::IdentityFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
@@ -57,6 +58,8 @@ pub struct Flows {
     pub health: HealthFlow,
     /// The management of objects.
     pub objects: ObjectsFlow,
+    /// Our own tokens.
+    pub identity: IdentityFlow,
 }
 
 /// What an operator may set about the router.
@@ -91,6 +94,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(signal::routes().with_state(flows.signal))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
+        .merge(token::routes().with_state(flows.identity))
         .split_for_parts();
     let (batch, _) = postback::batch_routes()
         .with_state(flows.conversion)

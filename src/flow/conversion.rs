@@ -66,7 +66,7 @@ impl From<&Principal> for Caller {
         Self {
             tenant: principal.tenant,
             shop: principal.shop,
-            actor: Actor::Key(principal.key),
+            actor: principal.actor(),
         }
     }
 }
@@ -121,13 +121,13 @@ impl ConversionFlow {
     ) -> Result<Sender, Reason> {
         let routing = self.live.routing();
         let named = reference.map(|reference| routing.shop_references.get(reference).copied());
-        let (number, shop_number, key) = match (principal, named) {
+        let (number, shop_number, proven) = match (principal, named) {
             (Some(principal), named) => {
                 let shop = principal.shop.ok_or(Reason::Forbidden)?;
                 if named.is_some_and(|named| named != Some((principal.tenant, shop))) {
                     return Err(Reason::Forbidden);
                 }
-                (principal.tenant, shop, Some(principal.key))
+                (principal.tenant, shop, Some(principal.actor()))
             }
             // Whether the reference exists is not told to a caller that is not known.
             (None, Some(Some((tenant, shop)))) => (tenant, shop, None),
@@ -136,9 +136,9 @@ impl ConversionFlow {
         let tenant = routing.tenants.get(&number).ok_or(Reason::Unauthenticated)?;
         let shop = tenant.shops.get(&shop_number).ok_or(Reason::Unauthenticated)?;
         let gone = shop.archived || tenant.tenant.object.archived_at_ms.is_some();
-        let actor = match (key, shop.auth) {
+        let actor = match (proven, shop.auth) {
             _ if gone => return Err(Reason::Unauthenticated),
-            (Some(key), _) => Actor::Key(key),
+            (Some(actor), _) => actor,
             (None, ShopAuth::TokenOnly) => Actor::TokenOnly(shop.number),
             (None, ShopAuth::Hmac) if verify(signed, &shop.secrets, self.live.now_s()) => {
                 Actor::Hmac(shop.number)

@@ -10,6 +10,7 @@ pub mod consent;
 pub mod conversion;
 pub mod explain;
 pub mod health;
+pub mod identity;
 pub mod ledger;
 pub mod live;
 pub mod objects;

@@ -62,7 +62,7 @@ pub use user::PasswordEdit;
 pub(super) use user::hash_password;
 
 use super::{FlowError, Live};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::Principal;
 use crate::domain::campaign::{Object, Reference};
 use crate::domain::draft::{Fault, Fields};
 use crate::domain::event::{Actor, Change};
@@ -85,13 +85,9 @@ pub struct Caller {
 impl Caller {
     /// The caller of a request.
     pub fn of(principal: &Principal, request: RequestId) -> Self {
-        let actor = match principal.role {
-            Role::Operator => Actor::Operator(principal.key),
-            _ => Actor::Key(principal.key),
-        };
         Self {
             scope: principal.tenant,
-            actor,
+            actor: principal.actor(),
             request: Some(request),
         }
     }

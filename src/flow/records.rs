@@ -14,7 +14,7 @@ use super::{FlowError, Live};
 use crate::domain::access::{Principal, Role};
 use crate::domain::campaign::{Controller, Shop};
 use crate::domain::consent::ConsentState;
-use crate::domain::event::{Actor, LOG_EPOCH, commitment};
+use crate::domain::event::{LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickKey, RecordId, RequestId};
 use crate::domain::policy::Policy;
 use crate::domain::record::{Opened, Record, RecordKey, RecordKind, Redone, redo};
@@ -292,7 +292,7 @@ impl RecordsFlow {
         action: &'static str,
         request: RequestId,
     ) -> Result<(), FlowError> {
-        let actor = Actor::Key(principal.key);
+        let actor = principal.actor();
         let mut event = self.live.event(principal.tenant, action, &actor, "shown");
         event.commitment.clone_from(&shown.commitment);
         event.request_id = Some(request.to_string());

@@ -24,6 +24,7 @@ pub mod routing;
 mod rows;
 mod shops;
 mod tenants;
+mod tokens;
 pub mod tx;
 pub mod users;
 pub mod volume;

@@ -10,14 +10,15 @@ use zeroize::Zeroizing;
 use super::connect::{Store, StoreError};
 use super::keys::assemble;
 use super::policies;
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::{Bearer, Principal, Role};
 use crate::domain::campaign::{Object, ShopAuth, Tenant};
+use crate::domain::credential::PasswordHash;
 use crate::domain::keyring::KeyRing;
 use crate::domain::keys::{Place, Secret};
 use crate::domain::landing::Template;
 use crate::domain::money::Currency;
 use crate::domain::refusal::RefusalMode;
-use crate::domain::routing::{CampaignRoute, LinkRoute, Routing, ShopRoute, TenantRoute};
+use crate::domain::routing::{CampaignRoute, LinkRoute, Routing, ShopRoute, Subject, TenantRoute};
 
 /// A configuration document that does not read back names its table and column.
 pub(super) fn parse<T: DeserializeOwned>(
@@ -75,6 +76,8 @@ impl Store {
         }
         load_links(connection, &mut routing).await?;
         load_api_keys(connection, &mut routing).await?;
+        load_users(connection, &mut routing).await?;
+        routing.revoked_tokens = super::tokens::revoked(connection, now_ms.div_euclid(1_000)).await?;
         Ok(routing)
     }
 }
@@ -316,25 +319,71 @@ async fn load_api_keys<C: ConnectionTrait>(connection: &C, routing: &mut Routing
         };
         let hash: [u8; 32] = row.hash.as_slice().try_into().map_err(|_| wrong("hash"))?;
         let role = Role::from_code(&row.role).ok_or(wrong("role"))?;
-        let tenant = routing.tenants.get(&row.tenant);
-        // Keys of archived tenants and shops do not sign in; nor does a tenant's role outside any tenant.
-        let archived = tenant.is_some_and(|tenant| tenant.tenant.object.archived_at_ms.is_some());
-        let shop_archived = row.shop.is_some_and(|shop| {
-            tenant
-                .and_then(|tenant| tenant.shops.get(&shop))
-                .is_none_or(|shop| shop.archived)
-        });
-        if archived || shop_archived || (tenant.is_none() && role != Role::Operator) {
+        if !signs_in(routing, row.tenant, role, row.shop) {
             continue;
         }
         let principal = Principal {
             tenant: row.tenant,
             role,
-            key: row.api_key,
+            bearer: Bearer::Key(row.api_key),
             shop: row.shop,
             publisher: row.publisher,
         };
+        let subject = Subject {
+            principal: principal.clone(),
+            changed_at_ms: row.updated_at_ms,
+            password: None,
+        };
+        routing.subjects.insert(row.id, subject);
         routing.api_keys.insert(hash, principal);
+    }
+    Ok(())
+}
+
+/// Users and keys of archived tenants and shops do not sign in; nor does a tenant's role outside any tenant.
+fn signs_in(routing: &Routing, tenant: i64, role: Role, shop: Option<i64>) -> bool {
+    let Some(tenant) = routing.tenants.get(&tenant) else {
+        return role == Role::Operator;
+    };
+    let shop_archived = shop.is_some_and(|shop| tenant.shops.get(&shop).is_none_or(|shop| shop.archived));
+    tenant.tenant.object.archived_at_ms.is_none() && !shop_archived
+}
+
+async fn load_users<C: ConnectionTrait>(connection: &C, routing: &mut Routing) -> Result<(), StoreError> {
+    use entity::account::Column;
+    let rows = entity::account::Entity::find()
+        .filter(Column::ArchivedAtMs.is_null())
+        .all(connection)
+        .await?;
+    for row in rows {
+        let wrong = |column| StoreError::Inconsistent {
+            table: "account",
+            column,
+        };
+        let role = Role::from_code(&row.role).ok_or(wrong("role"))?;
+        let tenant = routing.tenants.get(&row.tenant).ok_or(wrong("tenant"))?;
+        let slug = tenant.tenant.slug.clone();
+        if !signs_in(routing, row.tenant, role, row.shop) {
+            continue;
+        }
+        let password = match row.password_hash.as_deref() {
+            Some(text) => Some(PasswordHash::parse(text).ok_or(wrong("password_hash"))?),
+            None => None,
+        };
+        let principal = Principal {
+            tenant: row.tenant,
+            role,
+            bearer: Bearer::User(row.account),
+            shop: row.shop,
+            publisher: row.publisher,
+        };
+        let subject = Subject {
+            principal,
+            changed_at_ms: row.updated_at_ms,
+            password,
+        };
+        routing.subjects.insert(row.id, subject);
+        routing.users.insert((slug, row.name), row.id);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::body::Body;
-use einklang::domain::access::{Principal, Role};
+use einklang::domain::access::{Bearer, Principal, Role};
 use einklang::domain::event::{Actor, AuditEvent};
 use einklang::domain::ids::time_ordered;
 use einklang::domain::keys::{Secret, epoch_of};
@@ -161,7 +161,7 @@ pub fn manager() -> Principal {
     Principal {
         tenant: TENANT,
         role: Role::Manager,
-        key: 1,
+        bearer: Bearer::Key(1),
         shop: None,
         publisher: None,
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{ConversionFlow, Sender};
 use crate::domain::access::Principal;
-use crate::domain::event::Actor;
 use crate::domain::routing::TenantRoute;
 use crate::flow::FlowError;
 
@@ -40,7 +39,7 @@ impl ConversionFlow {
         Ok(Sender {
             tenant: Arc::clone(tenant),
             shop: Arc::clone(shop),
-            actor: Actor::Key(principal.key),
+            actor: principal.actor(),
             in_order: false,
         })
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Caller, Effect, Managed, ObjectsFlow, Session};
 use crate::domain::approval::{Approval, ApprovalDraft, ApprovalKind, ApprovalState};
-use crate::domain::campaign::{ApiKey, Object, Reference, Tenant, valid_text};
+use crate::domain::campaign::{ApiKey, Object, Reference, Tenant, User, valid_text};
 use crate::domain::draft::{Fault, differences};
 use crate::domain::event::Actor;
 use crate::domain::policy::{Person, PolicyRecord, REASON_CHARS};
@@ -44,21 +44,27 @@ pub struct ApprovalOf {
 }
 
 impl Session<'_> {
-    /// Who acts, with the user whose key it is.
+    /// Who acts, with the user whose key or password it is.
     pub(super) async fn person(&self) -> Result<Person, FlowError> {
-        let key = self.acting_key().await?;
         Ok(Person {
             actor: self.author(),
-            user: key.and_then(|key| key.user),
+            user: self.acting_user().await?.map(|(user, _)| user),
         })
     }
 
-    /// The key that acts, if it is a key of this tenant's.
-    async fn acting_key(&self) -> Result<Option<ApiKey>, FlowError> {
-        match self.actor() {
-            Actor::Key(number) => Ok(self.tx.numbered(self.scope(), *number).await?),
-            _ => Ok(None),
-        }
+    /// The user who acts, and when what proves it was last changed, in milliseconds since 1970.
+    async fn acting_user(&self) -> Result<Option<(Reference, i64)>, FlowError> {
+        Ok(match self.actor() {
+            Actor::Key(number) => {
+                let key: Option<ApiKey> = self.tx.numbered(self.scope(), *number).await?;
+                key.and_then(|key| Some((key.user?, key.object.updated_at_ms)))
+            }
+            Actor::User(number) => {
+                let user: Option<User> = self.tx.numbered(self.scope(), *number).await?;
+                user.map(|user| (user.reference(), user.object.updated_at_ms))
+            }
+            _ => None,
+        })
     }
 
     /// The name of the approval that will be asked for next.
@@ -158,7 +164,7 @@ impl Session<'_> {
 }
 
 impl ObjectsFlow {
-    /// Decides an approval. Only another user than the one who asked may, with a key that is no younger than the question.
+    /// Decides an approval. Only another user than the one who asked may, with a key or password that is no younger than the question.
     pub async fn decide_approval(
         &self,
         caller: &Caller,
@@ -175,8 +181,8 @@ impl ObjectsFlow {
         if old.state != ApprovalState::Waiting {
             return Err(Fault::Clash("id", "has been decided").into());
         }
-        let key = session.acting_key().await?;
-        if !key.is_some_and(|key| old.may_be_decided_by(&key)) {
+        let acting = session.acting_user().await?;
+        if !acting.is_some_and(|(user, changed_at_ms)| old.may_be_decided_by(Some(user), changed_at_ms)) {
             return Err(FlowError::Refused(Reason::Forbidden));
         }
         let new = Approval {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use einklang::app::config::{Config, Options};
 use einklang::app::system::SystemEntropy;
 use einklang::app::wire::{self, App};
+use einklang::domain::ids::ApiKeyId;
+use einklang::domain::keys::sha256;
 use einklang::domain::provision;
 use einklang::edge::listener::{self, Limits};
 use einklang::flow::Live;
@@ -220,6 +222,32 @@ impl TestApp {
     /// Whoever has this key.
     pub fn holder(&self, key: &str) -> Caller {
         self.anonymous().key(key)
+    }
+
+    /// The id of the API key that this is.
+    pub fn key_id(&self, key: &str) -> String {
+        let routing = self.live.routing();
+        let principal = routing.api_keys.get(&sha256(key.as_bytes())).expect("a key");
+        let mut subjects = routing.subjects.iter();
+        let found = subjects.find(|(_, subject)| subject.principal == *principal);
+        ApiKeyId(*found.expect("a subject").0).to_string()
+    }
+
+    /// A token for an API key.
+    pub async fn token_for(&self, key: &str) -> String {
+        self.token_of(&self.key_id(key), key).await
+    }
+
+    /// A token for the API key of this id.
+    pub async fn token_of(&self, id: &str, key: &str) -> String {
+        let pairs = [
+            ("grant_type", "client_credentials"),
+            ("client_id", id),
+            ("client_secret", key),
+        ];
+        let answer = self.anonymous().post_form("/oauth/token", &pairs).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.member("access_token")
     }
 
     /// acme's main shop.

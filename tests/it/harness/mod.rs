@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod database;
+pub mod issuer;
 pub mod ledger;
 pub mod postgres;
 pub mod raw;

@@ -1,0 +1,201 @@
+//! Fetches the key sets of outside issuers over the network: https, no redirects, five seconds, 256 KiB, no private networks.
+//!
+//! The address that a name resolves to is judged when the connection is made, not before: a name that points elsewhere by
+//! then leads nowhere.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::flow::identity::{Fetching, KeySource, SourceFailed};
+use crate::identity::keys::{KEY_SET_BYTES_MAX, KeySetError};
+use crate::identity::outside::Issuer;
+
+/// How long a fetch may take, the discovery document included.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks over the network.
+pub struct HttpKeySource {
+    http: reqwest::Client,
+    private: bool,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: Url,
+}
+
+impl HttpKeySource {
+    /// `private` allows private networks, and this machine without TLS.
+    pub fn new(private: bool) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .https_only(!private)
+            .dns_resolver(Arc::new(Resolver { private }))
+            .build()?;
+        Ok(Self { http, private })
+    }
+
+    async fn key_set(&self, issuer: &Issuer) -> Result<Vec<u8>, SourceFailed> {
+        if let Some(url) = &issuer.jwks_url {
+            return self.get(url).await;
+        }
+        let place = format!(
+            "{}/.well-known/openid-configuration",
+            issuer.issuer.trim_end_matches('/')
+        );
+        let place = Url::parse(&place).map_err(|_| SourceFailed::Address)?;
+        let document = self.get(&place).await?;
+        let found: Discovery = serde_json::from_slice(&document).map_err(|_| SourceFailed::Discovery)?;
+        if found.issuer != issuer.issuer {
+            return Err(SourceFailed::Discovery);
+        }
+        self.get(&found.jwks_uri).await
+    }
+
+    async fn get(&self, url: &Url) -> Result<Vec<u8>, SourceFailed> {
+        if !may_ask(url, self.private) {
+            return Err(SourceFailed::Address);
+        }
+        let failed = |error: reqwest::Error| SourceFailed::Unreachable(error.without_url().to_string());
+        let request = self.http.get(url.clone()).header("accept", "application/json");
+        let mut response = request.send().await.map_err(failed)?;
+        if response.status().as_u16() != 200 {
+            return Err(SourceFailed::Status(response.status().as_u16()));
+        }
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if bytes.len() + chunk.len() > KEY_SET_BYTES_MAX {
+                return Err(KeySetError::TooLarge.into());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+impl KeySource for HttpKeySource {
+    fn fetch<'a>(&'a self, issuer: &'a Issuer) -> Fetching<'a> {
+        Box::pin(async move {
+            let late = |_| SourceFailed::Unreachable("it took longer than five seconds".to_owned());
+            tokio::time::timeout(TIMEOUT, self.key_set(issuer))
+                .await
+                .map_err(late)?
+        })
+    }
+}
+
+/// Whether an address may be asked, as far as it tells itself: names are judged when they are resolved.
+fn may_ask(url: &Url, private: bool) -> bool {
+    let (literal, local) = match url.host() {
+        Some(Host::Ipv4(ip)) => (Some(IpAddr::V4(ip)), ip.is_loopback()),
+        Some(Host::Ipv6(ip)) => (Some(IpAddr::V6(ip)), ip.is_loopback()),
+        Some(Host::Domain(name)) => (None, name == "localhost"),
+        None => return false,
+    };
+    let secure = url.scheme() == "https" || (private && local && url.scheme() == "http");
+    secure && (private || literal.is_none_or(is_public))
+}
+
+/// Resolves names, and leads nowhere if any address of a name is not public.
+struct Resolver {
+    private: bool,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private = self.private;
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if !private && !found.iter().all(|address| is_public(address.ip())) {
+                return Err(SourceFailed::Address.into());
+            }
+            let addresses: Addrs = Box::new(found.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+/// Whether an address belongs to the public internet (IANA's special-purpose registries).
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = matches!(
+        (a, b, c),
+        (0 | 10 | 127 | 224..=255, _, _)
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (192, 168, _)
+            | (198, 18 | 19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+    );
+    !special
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    // What is global unicast, without tunnels to other addresses, documentation and benchmarking.
+    let [a, b, ..] = ip.segments();
+    (0x2000..=0x3fff).contains(&a)
+        && a != 0x2002
+        && a != 0x3fff
+        && !(a == 0x2001 && (b < 0x200 || b == 0xdb8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_to_public_addresses_is_asked() {
+        let may = |text: &str, private| may_ask(&Url::parse(text).expect("a URL"), private);
+        assert!(may("https://id.example/jwks", false) && may("https://8.8.8.8/", false));
+        for refused in [
+            "http://id.example/jwks",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://10.1.2.3/",
+            "https://169.254.169.254/latest",
+            "https://100.64.0.1/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[fd00::1]/",
+            "https://[fe80::1]/",
+            "https://[2002:a00:1::]/",
+            "https://[64:ff9b::a00:1]/",
+            "file:///etc/passwd",
+            "ftp://id.example/",
+        ] {
+            assert!(!may(refused, false), "{refused}");
+        }
+        assert!(may("http://127.0.0.1:9/", true) && may("http://localhost/", true));
+        assert!(may("https://10.1.2.3/", true));
+        assert!(!may("http://10.1.2.3/", true) && !may("http://id.example/", true));
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_leads_nowhere() {
+        let resolver = Resolver { private: false };
+        let name = || "localhost".parse::<Name>().expect("a name");
+        assert!(resolver.resolve(name()).await.is_err());
+        assert!(Resolver { private: true }.resolve(name()).await.is_ok());
+    }
+}
