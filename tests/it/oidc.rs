@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::timeout;
 
 use crate::harness::Kind;
 use crate::harness::app::TestApp;
-use crate::harness::client::Answer;
+use crate::harness::client::{Answer, Caller};
 use crate::harness::issuer::{self, Issuer, Mood, claims, header, key_set, signed_text, token, trusting};
 
 const DAY_S: i64 = 86_400;
@@ -42,7 +43,7 @@ async fn open_what_the_role_opens(app: &TestApp, _: &Issuer) {
     let boss = fresh(app, "one", 1);
     let made = app
         .holder(&boss)
-        .post("/v1/publishers", &serde_json::json!({"slug": "new"}))
+        .post("/v1/publishers", &json!({"slug": "new"}))
         .await;
     assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(
@@ -52,13 +53,13 @@ async fn open_what_the_role_opens(app: &TestApp, _: &Issuer) {
     );
     assert_eq!(app.ledger.leaves("person-1").await, 0, "and never the subject");
     let mut body = claims(app.clock.now_s());
-    body["realm_access"]["roles"] = serde_json::json!(["reviewer"]);
-    body["aud"] = serde_json::json!(["account", "einklang"]);
+    body["realm_access"]["roles"] = json!(["reviewer"]);
+    body["aud"] = json!(["account", "einklang"]);
     let reviewer = signed_text(&header("one").to_string(), &body.to_string(), 1);
     assert_eq!(shops(app, &reviewer).await.status, 200);
     let refused = app
         .holder(&reviewer)
-        .post("/v1/publishers", &serde_json::json!({"slug": "x"}))
+        .post("/v1/publishers", &json!({"slug": "x"}))
         .await;
     refused.is(403, "refused", "forbidden");
     // It is a role of one tenant's: the other's objects are not there.
@@ -183,6 +184,27 @@ async fn wait_no_longer_than_five_seconds(app: &TestApp, issuer: &Issuer) {
         .expect("answers while nobody answers");
 }
 
+/// Two eyes of somebody whom another vouches for are not known to be other eyes than a user's.
+async fn have_no_part_in_four_eyes(app: &TestApp, _: &Issuer) {
+    let boss = app.holder(&fresh(app, "one", 1));
+    let tenants = app.manager().get("/v1/tenants").await.json();
+    let target = format!(
+        "/v1/tenants/{}",
+        tenants["items"][0]["id"].as_str().expect("an id")
+    );
+    let four_eyes = async |caller: &Caller, on: bool| caller.patch(&target, &json!({"four_eyes": on})).await;
+    assert_eq!(four_eyes(&app.manager(), true).await.status, 200);
+    let asked = four_eyes(&boss, false).await;
+    asked.is(409, "refused", "conflict");
+    assert_eq!(four_eyes(&app.manager(), false).await.status, 200);
+    let waiting = app.manager().get("/v1/approvals").await.json();
+    let id = waiting["items"][0]["id"].as_str().expect("an id");
+    let approved = boss
+        .post(&format!("/v1/approvals/{id}/approve"), &json!({}))
+        .await;
+    approved.is(403, "refused", "forbidden");
+}
+
 /// One test on both databases, with an issuer.
 macro_rules! with_issuer {
     ($name:ident, $body:expr) => {
@@ -204,6 +226,7 @@ macro_rules! with_issuer {
 
 with_issuer!(tokens_open_what_their_role_opens, open_what_the_role_opens);
 with_issuer!(keys_are_asked_for_once_a_minute_whatever_comes, ask_once_a_minute);
+with_issuer!(others_users_have_no_part_in_four_eyes, have_no_part_in_four_eyes);
 with_issuer!(
     nobody_is_refused_wrongly_while_keys_are_rotated,
     refuse_nobody_wrongly_while_keys_are_rotated

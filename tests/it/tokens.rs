@@ -2,6 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use einklang::app::config::tokens::previous_of;
+use einklang::app::config::{Config, Options};
+use einklang::app::system::SystemEntropy;
+use einklang::app::token_key;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::app::{Setup, TestApp};
@@ -229,11 +234,10 @@ both!(a_token_ends_with_its_key, async |app: &TestApp| {
     );
     let token = app.token_of(id, key).await;
     assert_eq!(app.holder(&token).get("/v1/shops").await.status, 200);
-    let archived = app
-        .manager()
-        .post(&format!("/v1/api-keys/{id}/archive"), &json!({}))
-        .await;
-    assert_eq!(archived.status, 200, "{}", archived.text());
+    let manager = app.manager();
+    let archive = manager.request(Method::DELETE, &format!("/v1/api-keys/{id}"));
+    let archived = manager.send(archive).await;
+    assert!(matches!(archived.status, 200 | 204), "{}", archived.text());
     refused(&app.holder(&token).get("/v1/shops").await, "bearer_ended");
 });
 
@@ -258,7 +262,9 @@ both!(a_revoked_token_is_refused_on_every_node, async |app: &TestApp| {
     assert_eq!(twin.holder(&other).get("/v1/shops").await.status, 200);
     assert_eq!(app.ledger.leaves("token.revoked").await, 1, "once");
     // Nothing of somebody else's is revoked, and it is not told apart.
-    let changed = format!("{}A", &other[..other.len() - 1]);
+    let (signed, signature) = other.rsplit_once('.').expect("parts");
+    let first = if signature.starts_with('A') { 'B' } else { 'A' };
+    let changed = format!("{signed}.{first}{}", &signature[1..]);
     for text in [changed.as_str(), "x", "a.b.c", world::MANAGER] {
         let answer = app
             .anonymous()
@@ -319,5 +325,76 @@ both!(
             answer.is(401, "refused", "unauthenticated");
         }
         assert_eq!(from(app, "203.0.113.9", "acme/nobody", "x").await.status, 429);
+    }
+);
+
+both!(
+    a_key_that_is_replaced_verifies_until_it_is_removed,
+    async |app: &TestApp| {
+        let old = token_for(app, world::MANAGER).await;
+        let config = Config::load(Options {
+            data_dir: Some(app.database.data_dir()),
+            ..Options::default()
+        });
+        let config = config.expect("a configuration");
+        token_key::rotate(&config, &SystemEntropy, true).expect("rotated");
+        // A node that starts now signs with the new key and takes both.
+        let twin = app.twin().await;
+        let new = token_for(&twin, world::MANAGER).await;
+        assert_ne!(part(&old, 0)["kid"], part(&new, 0)["kid"]);
+        for token in [&old, &new] {
+            assert_eq!(twin.holder(token).get("/v1/shops").await.status, 200);
+        }
+        let keys = twin.anonymous().get("/.well-known/jwks.json").await.json();
+        let kids = [&keys["keys"][0]["kid"], &keys["keys"][1]["kid"]];
+        assert_eq!(kids, [&part(&new, 0)["kid"], &part(&old, 0)["kid"]]);
+        // One that was not started anew does not know it, which is why several nodes are told beforehand.
+        refused(&app.holder(&new).get("/v1/shops").await, "bearer_key");
+        twin.stop().await;
+        // Without the old key's file, what it signed is over.
+        std::fs::remove_file(previous_of(&config.tokens.key_file)).expect("removed");
+        let twin = app.twin().await;
+        assert_eq!(twin.holder(&new).get("/v1/shops").await.status, 200);
+        refused(&twin.holder(&old).get("/v1/shops").await, "bearer_key");
+        twin.stop().await;
+    }
+);
+
+both!(
+    four_eyes_are_two_users_whatever_they_show,
+    async |app: &TestApp| {
+        for name in ["Mara", "Ole"] {
+            user(app, name, "manager").await;
+        }
+        let signed_in = async |name: &str| {
+            sign_in(app, &format!("acme/{name}"), PASSWORD)
+                .await
+                .member("access_token")
+        };
+        let (mara, ole) = (signed_in("Mara").await, signed_in("Ole").await);
+        let tenant = app.manager().get("/v1/tenants").await.json()["items"][0]["id"].clone();
+        let target = format!("/v1/tenants/{}", tenant.as_str().expect("an id"));
+        app.clock.advance_seconds(1);
+        let on = app
+            .holder(&mara)
+            .patch(&target, &json!({"four_eyes": true}))
+            .await;
+        assert_eq!(on.status, 200, "{}", on.text());
+        let off = app
+            .holder(&mara)
+            .patch(&target, &json!({"four_eyes": false}))
+            .await;
+        assert_eq!(off.status, 200, "{}", off.text());
+        let waiting = app.manager().get("/v1/approvals").await.json();
+        let id = waiting["items"][0]["id"].as_str().expect("an id").to_owned();
+        let approve = async |token: &str| {
+            let caller = app.holder(token);
+            caller
+                .post(&format!("/v1/approvals/{id}/approve"), &json!({}))
+                .await
+        };
+        approve(&mara).await.is(403, "refused", "forbidden");
+        let approved = approve(&ole).await;
+        assert_eq!(approved.status, 200, "{}", approved.text());
     }
 );
