@@ -198,4 +198,52 @@ mod tests {
         assert!(resolver.resolve(name()).await.is_err());
         assert!(Resolver { private: true }.resolve(name()).await.is_ok());
     }
+
+    /// Somebody who answers a discovery document, with a key set beside it; and where.
+    async fn discoverable(document: impl Fn(&str) -> String) -> (tokio::task::JoinHandle<()>, String) {
+        use axum::routing::get;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("an address"));
+        let text = document(&base);
+        let router = axum::Router::new()
+            .route(
+                "/.well-known/openid-configuration",
+                get(move || async move { text }),
+            )
+            .route("/keys", get(|| async { "{\"keys\":[]}" }));
+        let serving = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("served");
+        });
+        (serving, base)
+    }
+
+    async fn discovered(document: impl Fn(&str) -> String) -> Result<Vec<u8>, SourceFailed> {
+        let (serving, base) = discoverable(document).await;
+        let issuer = format!(
+            "issuer = \"{base}\"\naudience = \"a\"\nrole_claim = \"r\"\nroles = {{}}\ntenant = \"t\"\n"
+        );
+        let issuer: Issuer = toml::from_str(&issuer).expect("an issuer");
+        let source = HttpKeySource::new(true).expect("a client");
+        let found = source.fetch(&issuer).await;
+        serving.abort();
+        found
+    }
+
+    #[tokio::test]
+    async fn a_discovery_document_counts_only_if_it_is_the_issuers_own() {
+        let document =
+            |issuer: &str, keys: &str| format!("{{\"issuer\":\"{issuer}\",\"jwks_uri\":\"{keys}\"}}");
+        let found = discovered(|base| document(base, &format!("{base}/keys"))).await;
+        assert_eq!(found.expect("keys"), b"{\"keys\":[]}");
+        let others = discovered(|base| document("https://evil.example", &format!("{base}/keys"))).await;
+        assert!(matches!(others, Err(SourceFailed::Discovery)), "{others:?}");
+        let elsewhere = discovered(|base| document(base, "http://id.example/keys")).await;
+        assert!(matches!(elsewhere, Err(SourceFailed::Address)), "{elsewhere:?}");
+        let file = discovered(|base| document(base, "file:///etc/passwd")).await;
+        assert!(matches!(file, Err(SourceFailed::Address)), "{file:?}");
+        let none = discovered(|_| "{}".to_owned()).await;
+        assert!(matches!(none, Err(SourceFailed::Discovery)), "{none:?}");
+    }
 }
