@@ -30,8 +30,6 @@ pub struct Terms<'a> {
 pub struct Claims {
     /// Whom the token stands for.
     pub subject: String,
-    /// When it was issued, in seconds since 1970.
-    pub issued_at_s: i64,
     /// When it ends, in seconds since 1970.
     pub expires_at_s: i64,
     /// All claims.
@@ -91,7 +89,6 @@ impl Terms<'_> {
         }
         Ok(Claims {
             subject,
-            issued_at_s,
             expires_at_s,
             all,
         })

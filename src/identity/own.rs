@@ -92,6 +92,9 @@ pub struct OwnClaims {
     pub tenant: Option<String>,
     /// The role.
     pub role: &'static str,
+    /// When the user or key was last changed, in milliseconds since 1970: any change after that ends the token. The time of
+    /// issue would not do, which is in whole seconds.
+    pub ver: i64,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
     /// From when it is valid, in seconds since 1970.
@@ -111,8 +114,8 @@ pub struct OwnToken {
     pub tenant: Option<String>,
     /// The role that it names.
     pub role: String,
-    /// When it was issued, in seconds since 1970.
-    pub issued_at_s: i64,
+    /// When its subject was last changed before it was issued, in milliseconds since 1970.
+    pub version: i64,
     /// When it ends, in seconds since 1970.
     pub expires_at_s: i64,
     /// Its name.
@@ -167,7 +170,11 @@ impl OwnKeys {
             tenant: text("tenant"),
             role: text("role").ok_or(TokenFault::Claims)?,
             id: id.ok_or(TokenFault::Claims)?,
-            issued_at_s: claims.issued_at_s,
+            version: claims
+                .all
+                .get("ver")
+                .and_then(Value::as_i64)
+                .ok_or(TokenFault::Claims)?,
             expires_at_s: claims.expires_at_s,
             subject: claims.subject,
         })
@@ -187,6 +194,7 @@ mod tests {
             sub: "key_00000000000000000000000000000001".to_owned(),
             tenant: None,
             role: "operator",
+            ver: 0,
             iat: NOW,
             nbf: NOW,
             exp: NOW + 900,

@@ -208,6 +208,16 @@ both!(a_user_signs_in_with_a_password, async |app: &TestApp| {
     let changed = app.manager().patch(&format!("/v1/users/{id}"), &change).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
     refused(&mara.get("/v1/shops").await, "bearer_ended");
+    // So does being gone.
+    let again = sign_in(app, "acme/Mara", "another password of length").await;
+    let mara = app.holder(&again.member("access_token"));
+    assert_eq!(mara.get("/v1/shops").await.status, 200);
+    let manager = app.manager();
+    let archive = manager.request(Method::DELETE, &format!("/v1/users/{id}"));
+    assert!(matches!(manager.send(archive).await.status, 200 | 204));
+    refused(&mara.get("/v1/shops").await, "bearer_ended");
+    let gone = sign_in(app, "acme/Mara", "another password of length").await;
+    gone.is(401, "refused", "unauthenticated");
 });
 
 both!(a_token_ends_on_time_and_begins_on_time, async |app: &TestApp| {

@@ -169,8 +169,7 @@ fn subject_of<'a>(routing: &'a Routing, token: &OwnToken) -> Option<&'a Subject>
     let same_kind = matches!(principal.bearer, Bearer::Key(_)) == is_key;
     let same_role = principal.role.code() == token.role;
     let same_tenant = tenant_name(routing, principal.tenant) == token.tenant;
-    // A token's time is in whole seconds: one from the second of the change may be from after it.
-    let unchanged = subject.changed_at_ms.div_euclid(1_000) <= token.issued_at_s;
+    let unchanged = subject.changed_at_ms == token.version;
     (same_kind && same_role && same_tenant && unchanged).then_some(subject)
 }
 

@@ -154,6 +154,7 @@ impl IdentityFlow {
             sub: name,
             tenant: tenant_name(routing, principal.tenant),
             role: principal.role.code(),
+            ver: subject.changed_at_ms,
             iat: now_s,
             nbf: now_s,
             exp: now_s + settings.lifetime_s,
