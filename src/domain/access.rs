@@ -173,7 +173,7 @@ pub enum Bearer {
     Key(i64),
     /// A token that was given for a user's password, by the user's number.
     User(i64),
-    /// A token of an outside issuer, by the first 16 bytes of the SHA-256 of issuer and subject.
+    /// A token of an outside issuer, by a keyed digest of issuer and subject.
     Outside([u8; 16]),
 }
 

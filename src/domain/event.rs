@@ -16,7 +16,7 @@ pub enum Actor {
     Operator(i64),
     /// A user who signed in with a password, by its number.
     User(i64),
-    /// Somebody whom an outside issuer vouched for: 16 bytes of a digest of issuer and subject.
+    /// Somebody whom an outside issuer vouched for, by a digest of issuer and subject under a key of the tenant's.
     Outside([u8; 16]),
     /// A shop that signed with an HMAC secret.
     Hmac(i64),

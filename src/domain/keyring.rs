@@ -163,6 +163,13 @@ impl KeyRing {
             .index("customer", &[&shop.to_be_bytes(), reference.as_bytes()])
     }
 
+    /// The name in the trail of somebody whom an outside issuer vouches for. Keyed, because subjects may be guessed: some
+    /// issuers take e-mail addresses.
+    pub fn outside_name(&self, issuer: &str, subject: &str) -> [u8; 16] {
+        self.index
+            .index("outside", &[issuer.as_bytes(), subject.as_bytes()])
+    }
+
     /// The keyed digest of a conversion's content, to tell a repetition from a contradiction.
     pub fn content_hash(&self, content: &[u8]) -> [u8; 16] {
         self.index.index("content", &[content])

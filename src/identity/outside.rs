@@ -11,7 +11,6 @@ use super::fault::TokenFault;
 use super::keys::{Algorithm, KeySet};
 use super::token::Presented;
 use crate::domain::access::Role;
-use crate::domain::keys::sha256;
 
 /// For how long a token of an outside issuer may be valid unless its configuration says otherwise, in minutes: a day.
 const LIFETIME_DEFAULT_MINUTES: u32 = 1_440;
@@ -86,8 +85,8 @@ pub struct Grant {
     pub tenant: String,
     /// The role.
     pub role: Role,
-    /// Names the caller in the trail without telling who it is: the first 16 bytes of the SHA-256 of issuer and subject.
-    pub name: [u8; 16],
+    /// Who it is, in the issuer's words. Not to be kept.
+    pub subject: String,
 }
 
 impl Issuer {
@@ -157,9 +156,10 @@ impl Issuer {
             }
             (None, None) => return Err(TokenFault::Role),
         };
-        let digest = sha256(format!("{}\n{}", self.issuer, claims.subject).as_bytes());
-        let mut name = [0; 16];
-        name.copy_from_slice(&digest[..16]);
-        Ok(Grant { tenant, role, name })
+        Ok(Grant {
+            tenant,
+            role,
+            subject: claims.subject.clone(),
+        })
     }
 }

@@ -146,7 +146,7 @@ impl Identity {
         Ok(Principal {
             tenant: tenant.number(),
             role: grant.role,
-            bearer: Bearer::Outside(grant.name),
+            bearer: Bearer::Outside(tenant.keys.outside_name(&issuer.issuer, &grant.subject)),
             shop: None,
             publisher: None,
         })
