@@ -22,7 +22,7 @@ use crate::flow::privacy::PrivacyFlow;
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// How often entries of the audit log that wait are placed.
-const PLACE_EVERY: Duration = Duration::from_millis(100);
+const PLACE_EVERY: Duration = Duration::from_millis(150);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 

@@ -20,7 +20,7 @@ use crate::store::tx::{Batch, Books};
 const SQLITE_ENTRIES: usize = 1_000;
 /// The most waiting transactions whose entries PostgreSQL places in one: some ten thousand entries where the ledger is
 /// busy, a few megabytes.
-const POSTGRES_TRANSACTIONS: u32 = 16;
+const POSTGRES_TRANSACTIONS: u32 = 64;
 
 /// The number of the sequencer's advisory lock: any that nobody else uses in this database.
 const SEQUENCER_LOCK: i64 = 0x6569_6e6b_6c61_6e67;
