@@ -15,7 +15,7 @@ use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
-use crate::flow::audit::LogKeeper;
+use crate::flow::audit::{AuditFlow, CheckpointSigner, LogKeeper};
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -118,6 +118,7 @@ pub async fn build(
     let guard = FileGuard::open(&config.audit_guard_file)?;
     let (clock, entropy) = (live.clock(), live.entropy());
     let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
+    let audit = AuditFlow::new(Arc::clone(&live), &config.audit_name, signer.public());
     let keeper = LogKeeper::new(
         Arc::clone(&live),
         config.audit_name.clone(),
@@ -135,6 +136,7 @@ pub async fn build(
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
     let flows = Flows {
         access: AccessFlow::new(Arc::clone(&live)),
+        audit,
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,

@@ -171,6 +171,11 @@ impl TestApp {
             .expect("applied");
     }
 
+    /// Gives everything that was entered in the audit logs its place, and signs: no timer runs in tests.
+    pub async fn sequence(&self) {
+        self.app.keeper.finish().await.expect("placed and signed");
+    }
+
     /// Ends it in good order: nothing may be left that keeps the writer waiting.
     pub async fn stop(self) {
         let Self {
