@@ -2,7 +2,8 @@
 //!
 //! Written and synced before a checkpoint leaves, replaced whole. A database that is restored from a backup, or lost its
 //! latest commits in a failover, contradicts it; the log then opens a new epoch instead of signing a second history. A
-//! file that cannot be read is a refusal to start: without it nobody could tell.
+//! file that cannot be read is a refusal to start: without it nobody could tell. Two servers may share the file, as they
+//! may share SQLite's: each writes under a lock, and neither makes the other's word smaller.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -48,24 +49,34 @@ pub struct FileGuard {
 impl FileGuard {
     /// Reads the file; there is none before the first checkpoint.
     pub fn open(path: &Path) -> Result<Self, GuardError> {
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}".to_vec(),
-            Err(error) => return Err(GuardError::File(path.to_owned(), error)),
-        };
-        let broken = || GuardError::Broken(path.to_owned());
-        let lines: BTreeMap<String, Line> = serde_json::from_slice(&text).map_err(|_| broken())?;
-        let mut known = BTreeMap::new();
-        for (log, line) in lines {
-            let mut root = [0; 32];
-            hex::decode_to_slice(&line.root, &mut root).map_err(|_| broken())?;
-            let (epoch, size) = (line.epoch, line.size);
-            known.insert(log, Remembered { epoch, size, root });
-        }
         Ok(Self {
             path: path.to_owned(),
-            known: Mutex::new(known),
+            known: Mutex::new(read(path)?),
         })
+    }
+
+    /// Adds to what the file holds, under its lock; returns all of it.
+    fn add(&self, signed: &[(String, Remembered)]) -> Result<BTreeMap<String, Remembered>, GuardError> {
+        let file = |error| GuardError::File(self.path.clone(), error);
+        let beside = self.path.with_extension("lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(file)?;
+        // Let go of when it is closed, however this ends.
+        lock.lock().map_err(file)?;
+        let mut known = read(&self.path)?;
+        for (log, new) in signed {
+            let place = known.entry(log.clone()).or_insert(*new);
+            if (place.epoch, place.size) < (new.epoch, new.size) {
+                *place = *new;
+            }
+        }
+        self.write(&known).map_err(file)?;
+        Ok(known)
     }
 
     fn write(&self, known: &BTreeMap<String, Remembered>) -> io::Result<()> {
@@ -96,6 +107,24 @@ impl FileGuard {
     }
 }
 
+fn read(path: &Path) -> Result<BTreeMap<String, Remembered>, GuardError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}".to_vec(),
+        Err(error) => return Err(GuardError::File(path.to_owned(), error)),
+    };
+    let broken = || GuardError::Broken(path.to_owned());
+    let lines: BTreeMap<String, Line> = serde_json::from_slice(&text).map_err(|_| broken())?;
+    let mut known = BTreeMap::new();
+    for (log, line) in lines {
+        let mut root = [0; 32];
+        hex::decode_to_slice(&line.root, &mut root).map_err(|_| broken())?;
+        let (epoch, size) = (line.epoch, line.size);
+        known.insert(log, Remembered { epoch, size, root });
+    }
+    Ok(known)
+}
+
 impl Guard for FileGuard {
     fn last(&self, log: &str) -> Option<Remembered> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,13 +133,10 @@ impl Guard for FileGuard {
 
     fn remember(&self, signed: &[(String, Remembered)]) -> Result<(), SignerFailed> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = known.clone();
-        next.extend(signed.iter().cloned());
-        self.write(&next).map_err(|error| {
-            tracing::error!(%error, "the audit log's guard file cannot be written; nothing is signed");
+        *known = self.add(signed).map_err(|error| {
+            tracing::error!(%error, "nothing is signed");
             SignerFailed
         })?;
-        *known = next;
         Ok(())
     }
 }
@@ -134,5 +160,26 @@ mod tests {
         assert_eq!(FileGuard::open(&path).expect("opens").last("a"), Some(last));
         fs::write(&path, "{\"a\":{}}").expect("written");
         assert!(matches!(FileGuard::open(&path), Err(GuardError::Broken(_))));
+    }
+
+    #[test]
+    fn two_servers_on_one_file_never_make_it_forget() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("audit-guard.json");
+        let (one, other) = (
+            FileGuard::open(&path).expect("opens"),
+            FileGuard::open(&path).expect("opens"),
+        );
+        let at = |size| Remembered {
+            epoch: 0,
+            size,
+            root: [1; 32],
+        };
+        one.remember(&[("a".to_owned(), at(9))]).expect("written");
+        other
+            .remember(&[("a".to_owned(), at(7)), ("b".to_owned(), at(1))])
+            .expect("written");
+        let both = FileGuard::open(&path).expect("opens");
+        assert_eq!((both.last("a"), both.last("b")), (Some(at(9)), Some(at(1))));
     }
 }

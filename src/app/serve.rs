@@ -38,6 +38,9 @@ pub enum ServeError {
     /// Signals cannot be received.
     #[error("Signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
+    /// A build for measuring.
+    #[error("This build keeps no audit log. It is for `einklang bench --without-log` and does not serve.")]
+    WithoutLog,
     /// An unsafe default that production does not take.
     #[error(transparent)]
     Unsafe(#[from] Unsafe),
@@ -82,6 +85,9 @@ pub async fn serve(
     config: Config,
     prepare: impl AsyncFnOnce(&App, Addresses) -> Result<(), PrepareError>,
 ) -> Result<(), ServeError> {
+    if cfg!(feature = "without-log") {
+        return Err(ServeError::WithoutLog);
+    }
     production::check_config(&config)?;
     let handle = telemetry::metrics();
     let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
@@ -160,10 +166,16 @@ fn watch_signals(stop: CancellationToken) -> Result<(), ServeError> {
 /// Places and signs what the audit logs are given.
 pub(super) async fn keep_logs(keeper: Arc<LogKeeper>, stop: CancellationToken) {
     let mut place = tokio::time::interval(PLACE_EVERY);
+    let mut thin = tokio::time::interval(HOUSEKEEPING_EVERY);
     place.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            _ = thin.tick() => {
+                if let Err(error) = keeper.thin().await {
+                    tracing::warn!(%error, "old checkpoints cannot be thinned out yet");
+                }
+            }
             _ = place.tick() => {
                 if let Err(error) = keeper.round().await {
                     metrics::counter!("einklang_audit_rounds_failed_total").increment(1);

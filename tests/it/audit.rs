@@ -10,7 +10,7 @@ use einklang::audit::tiles::{TileId, Tiles, tile_path_number, tiles_for_root};
 use serde_json::{Value, json};
 
 use crate::harness::app::TestApp;
-use crate::harness::log::{Auditor, bytes, hash, hashes, number, text};
+use crate::harness::log::{Auditor, bytes, check_complete, hash, hashes, number, text};
 use crate::harness::world;
 
 /// Clicks, verdicts of several kinds, a correction and changes by a manager, all placed and signed.
@@ -36,7 +36,7 @@ pub async fn history(app: &TestApp) {
         let made = app.manager().post("/v1/publishers", &json!({"slug": slug})).await;
         assert_eq!(made.status, 201, "{}", made.text());
     }
-    app.sequence().await;
+    app.keep_logs().await;
 }
 
 fn leaves(entries: &[Value]) -> Vec<Hash> {
@@ -141,7 +141,7 @@ both!(
         let latest = auditor.latest().await;
         let all = auditor.entries("").await;
         assert_eq!(all.len() as u64, latest.size);
-        auditor.check_complete(&all, &latest);
+        check_complete(&all, &latest);
         for (index, leaf) in leaves(&all).iter().enumerate() {
             let path = format!("/v1/audit/entries/{index}/proof");
             auditor.check_proof(&auditor.get(&path).await, leaf);
@@ -191,7 +191,7 @@ both!(
 both!(
     a_checkpoint_is_found_by_its_size_and_by_its_time,
     async |app: &TestApp| {
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let first = auditor.get("/v1/audit/checkpoint").await;
         let between = app.clock.rfc3339(5);
@@ -290,7 +290,7 @@ both!(
         assert!(operator.name.ends_with("/audit/server/0"), "{}", operator.name);
         let latest = operator.latest().await;
         let entries = operator.entries("").await;
-        operator.check_complete(&entries, &latest);
+        check_complete(&entries, &latest);
         assert!(entries.iter().all(|entry| entry["entry"]["tenant"] == 0));
         let tenant = Auditor::meet(app.manager()).await;
         let (_, log) = tenant.name.split_once('/').expect("a path");

@@ -91,7 +91,7 @@ both!(
 both!(
     what_waits_for_its_place_is_not_yet_there_and_says_until_when,
     async |app: &TestApp| {
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let publisher = serde_json::json!({"slug": "waiting"});
         assert_eq!(app.manager().post("/v1/publishers", &publisher).await.status, 201);
@@ -112,7 +112,7 @@ both!(
             .get(&format!("/v1/audit/entries/{id}"))
             .await;
         foreign.is(404, "refused", "not_found");
-        app.sequence().await;
+        app.keep_logs().await;
         let proof = auditor.get(&format!("/v1/audit/entries/{id}/proof")).await;
         assert_eq!(text(&proof, "id"), id);
     }

@@ -6,7 +6,7 @@ use einklang::domain::keys::sha256;
 use serde_json::{Value, json};
 
 use crate::harness::app::TestApp;
-use crate::harness::log::{Auditor, bytes, hash, hashes, number, text};
+use crate::harness::log::{Auditor, bytes, check_complete, hash, hashes, number, text};
 use crate::harness::world;
 
 /// Whoever was given an opening computes the commitment again.
@@ -63,7 +63,7 @@ both!(
                 .status,
             200
         );
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let recorded = only(&auditor, &format!("&conversion={conversion}")).await;
         let nameless = only(&auditor, &format!("&conversion={plain}")).await;
@@ -135,7 +135,7 @@ both!(
                 .status,
             200
         );
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let entry = only(&auditor, &format!("&conversion={first}")).await;
         let duplicate = only(&auditor, "&outcome=duplicate").await;
@@ -183,7 +183,7 @@ both!(
         for click in futures_util::future::join_all(clicks).await {
             assert!(click.token.is_some());
         }
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let records = auditor.get("/v1/consent-records").await;
         let records = records["items"].as_array().expect("items").clone();
@@ -253,7 +253,7 @@ both!(
         let erased = send(app, &order(&leaves, "A-1")).await;
         app.clock.advance_seconds(1);
         send(app, &order(&leaves, "A-1")).await;
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let entry = only(&auditor, &format!("&conversion={erased}")).await;
         let duplicate = only(&auditor, "&outcome=duplicate").await;
@@ -261,7 +261,7 @@ both!(
         let click_record: RecordId = text(&records["items"][0], "id").parse().expect("an id");
         let opening = auditor.get(&format!("/v1/audit/entries/{entry}/opening")).await;
         check(&opening);
-        app.sequence().await;
+        app.keep_logs().await;
         let before = gather(&auditor).await;
         let earlier = auditor.latest().await;
 
@@ -269,7 +269,7 @@ both!(
         let answer = app.shop().post("/v1/consent-signals", &withdrawn).await;
         assert_eq!(answer.member("outcome"), "applied");
         app.clock.advance_seconds(2);
-        app.sequence().await;
+        app.keep_logs().await;
 
         // Every proof from before verifies, and the log goes on from there.
         for (proof, leaf) in &before.proofs {
@@ -277,7 +277,7 @@ both!(
         }
         let later = auditor.latest().await;
         auditor.check_growth(&earlier, &later).await;
-        auditor.check_complete(&auditor.entries("").await, &later);
+        check_complete(&auditor.entries("").await, &later);
         // There is no opening any more, however one asks.
         for path in [
             format!("entries/{entry}/opening"),
@@ -311,7 +311,7 @@ async fn nothing_recomputes(app: &TestApp, before: &Before, opening: &Value) {
         .try_into()
         .expect("16 bytes");
     let mut secrets: Vec<Secret> = vec![route.keys.record_key(), route.keys.secrets_key().clone()];
-    for salt in app.ledger.values("click_salt", "salt").await {
+    for salt in app.ledger.blobs("SELECT salt FROM click_salt").await {
         let salt: [u8; 16] = salt.try_into().expect("a salt");
         for epoch in (0..=u16::MAX).filter(|epoch| route.keys.has_epoch(*epoch)) {
             secrets.push(route.keys.click(epoch, &salt).expect("the epoch's key").subject);
@@ -323,7 +323,7 @@ async fn nothing_recomputes(app: &TestApp, before: &Before, opening: &Value) {
         ("order_key", "order_hash"),
         ("order_key", "content_hash"),
     ] {
-        for value in app.ledger.values(table, column).await {
+        for value in app.ledger.blobs(&format!("SELECT {column} FROM {table}")).await {
             // As a secret itself, and as the salt that a secret is derived from.
             secrets.extend(value.windows(32).filter_map(|part| Secret::from_slice(part).ok()));
             for salt in value.windows(16) {

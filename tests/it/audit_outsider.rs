@@ -5,7 +5,7 @@ use einklang::domain::keys::sha256;
 use serde_json::Value;
 
 use crate::harness::app::TestApp;
-use crate::harness::log::{Auditor, bytes, text};
+use crate::harness::log::{Auditor, bytes, check_complete, text};
 use crate::harness::world;
 
 async fn order(app: &TestApp, link: &str, shop: &str, id: &str) -> String {
@@ -48,20 +48,20 @@ both!(
     async |app: &TestApp| {
         order(app, "Ab3xK9", world::SHOP, "A-1").await;
         order(app, "Strict", world::FOREIGN_STRICT_SHOP, "G-1").await;
-        app.sequence().await;
+        app.keep_logs().await;
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let first = auditor.latest().await;
         let wanted = order(app, "Ab3xK9", world::SHOP, "A-2").await;
         order(app, "Strict", world::FOREIGN_STRICT_SHOP, "G-2").await;
         order(app, "Winter", world::SHOP, "A-3").await;
-        app.sequence().await;
+        app.keep_logs().await;
         let second = auditor.latest().await;
         assert!(second.size > first.size);
 
         // Complete: the entries make both roots, and the later tree extends the earlier.
         let entries = auditor.entries("").await;
-        auditor.check_complete(&entries, &first);
-        auditor.check_complete(&entries, &second);
+        check_complete(&entries, &first);
+        check_complete(&entries, &second);
         auditor.check_growth(&first, &second).await;
         let end = usize::try_from(second.size).expect("small");
         let begin = usize::try_from(first.size).expect("small");

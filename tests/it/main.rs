@@ -30,6 +30,7 @@ mod consent;
 mod correction;
 mod decision;
 mod explain;
+mod log_keeping;
 mod order_of_checks;
 mod outage;
 mod policy;

@@ -140,7 +140,7 @@ both!(not_found, async |app: &TestApp| {
 });
 
 both!(not_yet_sequenced, async |app: &TestApp| {
-    app.sequence().await;
+    app.keep_logs().await;
     let publisher = json!({"slug": "waiting"});
     assert_eq!(app.manager().post("/v1/publishers", &publisher).await.status, 201);
     let path = format!("/v1/audit/entries/{}", app.ledger.waiting_entry().await);
@@ -148,7 +148,7 @@ both!(not_yet_sequenced, async |app: &TestApp| {
     refused(&answer, "not_yet_sequenced");
     assert_eq!(answer.member("expected_by"), "2026-11-24T12:00:02.000Z");
     assert!(answer.header("retry-after").is_some());
-    app.sequence().await;
+    app.keep_logs().await;
     assert_eq!(app.manager().get(&path).await.status, 200);
 });
 

@@ -103,14 +103,18 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a child of this binary.
+    /// Starts a child of this binary, or of another build of it.
     pub fn start(
         served: Served,
+        program: Option<&Path>,
         config: &Config,
         folder: &Path,
         database_url: &str,
     ) -> Result<Self, BenchError> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = match program {
+            Some(program) => Command::new(program),
+            None => Command::new(std::env::current_exe()?),
+        };
         // What is set for this process is not meant for the servers under test.
         for (name, _) in
             std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("EINKLANG_"))

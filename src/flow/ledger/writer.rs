@@ -308,23 +308,7 @@ impl Work {
             "click",
         );
         self.counters.hours.entry(key).or_default().0 += 1;
-        let hash = click_hash(&ClickLeaf {
-            tenant: number,
-            at_ms: click.now_ms,
-            campaign: row.campaign,
-            publisher: row.publisher,
-            link: row.link,
-            policy_version: policy.version,
-            state: state.code(),
-            commitment: &click.commitment,
-        });
-        let place = (number, policy.version);
-        let leaves = self.leaves.entry(place).or_insert_with(|| Leaves {
-            hashes: Vec::new(),
-            nonce: click.nonce,
-            at_ms: click.now_ms,
-        });
-        leaves.hashes.push(hash);
+        self.leaf(click, policy.version, state);
         let version = i64::from(policy.version);
         let bits = i64::from(click.assessment.bits(state));
         self.click_rows.push(ClickRow {
@@ -336,6 +320,34 @@ impl Work {
             self.compare_click(&tenant, click.row.campaign, click.now_ms, Ok(()), draft);
         }
         Reply::Tracked
+    }
+
+    /// The click's own leaf, in the batch's.
+    fn leaf(&mut self, click: &ClickCommand, policy_version: u16, state: ConsentState) {
+        if cfg!(feature = "without-log") {
+            return;
+        }
+        let row = &click.row;
+        let tenant = row.key.tenant;
+        let hash = click_hash(&ClickLeaf {
+            tenant,
+            at_ms: click.now_ms,
+            campaign: row.campaign,
+            publisher: row.publisher,
+            link: row.link,
+            policy_version,
+            state: state.code(),
+            commitment: &click.commitment,
+        });
+        let leaves = self
+            .leaves
+            .entry((tenant, policy_version))
+            .or_insert_with(|| Leaves {
+                hashes: Vec::new(),
+                nonce: click.nonce,
+                at_ms: click.now_ms,
+            });
+        leaves.hashes.push(hash);
     }
 
     /// The policy changed between the handler's look and this transaction: the click may no longer be tracked.
@@ -406,7 +418,9 @@ impl Work {
         self.batch.add_counters(&self.counters, lane)?;
         match Trail::from_entries(self.entries) {
             Some(trail) => self.batch.commit_with(&trail).await,
-            None if self.counters.untracked.is_empty() => self.batch.leave_unchanged().await,
+            None if self.counters.untracked.is_empty() && cfg!(not(feature = "without-log")) => {
+                self.batch.leave_unchanged().await
+            }
             None => self.batch.commit_untracked_counts().await,
         }
     }

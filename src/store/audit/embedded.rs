@@ -108,7 +108,8 @@ impl SqliteBatch {
         let last = hash_all(bodies.iter().map(Vec::as_slice));
         let mut tile = self.connection.prepare_cached(TILE)?;
         let mut failed = None;
-        let edge = edge_from(size, last, |level, number| {
+        let edge = edge_from(size, last, |id| {
+            let (level, number) = (i64::from(id.level), signed(id.tile));
             let found = tile.query_row(params![log.tenant, log.epoch, level, number], |row| row.get(0));
             match found.optional() {
                 Ok(hashes) => hashes,

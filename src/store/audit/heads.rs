@@ -12,6 +12,8 @@ use crate::audit::tiles::TILE_WIDTH;
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::Reader;
 
+const DAY_MS: i64 = 86_400_000;
+
 /// The head of a log's latest epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -110,10 +112,10 @@ pub(super) async fn edge(
         .await?;
     let last = hash_all(bodies.iter().map(Vec::as_slice));
     let mut wanted = Condition::any();
-    for (level, tile, _) in edge_rows(size) {
+    for id in edge_rows(size) {
         let one = Condition::all()
-            .add(audit_tile::Column::Level.eq(level))
-            .add(audit_tile::Column::Tile.eq(tile));
+            .add(audit_tile::Column::Level.eq(i64::from(id.level)))
+            .add(audit_tile::Column::Tile.eq(signed(id.tile)));
         wanted = wanted.add(one);
     }
     let rows = if wanted.is_empty() {
@@ -126,8 +128,9 @@ pub(super) async fn edge(
             .all(connection)
             .await?
     };
-    let found = edge_from(size, last, |level, tile| {
-        let row = rows.iter().find(|row| (row.level, row.tile) == (level, tile));
+    let found = edge_from(size, last, |id| {
+        let place = (i64::from(id.level), signed(id.tile));
+        let row = rows.iter().find(|row| (row.level, row.tile) == place);
         row.map(|row| row.hashes.clone())
     });
     found.ok_or(StoreError::Inconsistent {
@@ -161,5 +164,28 @@ impl Store {
                 .await?;
         }
         books.commit().await
+    }
+
+    /// Thins out old checkpoints: one is signed every second, and a year of them is no better a proof than the last of
+    /// each minute. Whoever holds one that is gone here still gets its consistency proof, which is made of the tree.
+    pub async fn thin_checkpoints(&self, now_ms: i64) -> Result<u64, StoreError> {
+        let books = self.begin_books().await?;
+        let connection = books.connection();
+        let mut gone = 0;
+        for (older_than_ms, one_each_ms) in [(2 * DAY_MS, 60_000), (60 * DAY_MS, 3_600_000)] {
+            let before = now_ms - older_than_ms;
+            let thin = Statement::from_sql_and_values(
+                connection.get_database_backend(),
+                "DELETE FROM audit_checkpoint WHERE at_ms < $1 AND at_ms / $2 = (
+                    SELECT next.at_ms / $2 FROM audit_checkpoint AS next
+                    WHERE next.tenant = audit_checkpoint.tenant AND next.epoch = audit_checkpoint.epoch
+                        AND next.size > audit_checkpoint.size
+                    ORDER BY next.size LIMIT 1)",
+                [before.into(), i64::from(one_each_ms).into()],
+            );
+            gone += connection.execute_raw(thin).await?.rows_affected();
+        }
+        books.commit().await?;
+        Ok(gone)
     }
 }

@@ -19,7 +19,7 @@ use super::tx::entry_id;
 use crate::audit::growth::Edge;
 use crate::audit::leaf;
 use crate::audit::merkle::{Hash, leaf_hash};
-use crate::audit::tiles::TILE_WIDTH;
+use crate::audit::tiles::{TILE_WIDTH, TileId};
 use crate::domain::event::Entry;
 
 /// The log that an entry belongs to: the tenant's number, 0 for the server's, and the epoch.
@@ -50,37 +50,25 @@ impl From<&Entry> for Placeable {
     }
 }
 
-/// Where the right edge of the stored tiles stands at a size: the row of every level from 1 upwards, with how many of its
-/// hashes count. Rows that would be empty are left out.
-fn edge_rows(size: u64) -> Vec<(i64, i64, usize)> {
-    let mut rows = Vec::new();
-    let mut level = 1;
-    let mut nodes = size / TILE_WIDTH;
-    while nodes > 0 {
-        let width = usize::try_from(nodes % TILE_WIDTH).unwrap_or(0);
-        rows.push((level, signed(nodes / TILE_WIDTH), width));
-        nodes /= TILE_WIDTH;
-        level += 1;
-    }
-    rows
+/// The rows that hold the right edge of a tree of this size above its leaves.
+fn edge_rows(size: u64) -> impl Iterator<Item = TileId> {
+    Edge::tiles(size).into_iter().filter(|id| id.level > 0)
 }
 
 /// The edge of a tree of this size, from the hashes of its last leaves and the rows that [`edge_rows`] names; nothing if a
 /// row is missing or too short.
-fn edge_from(size: u64, last: Vec<Hash>, mut row: impl FnMut(i64, i64) -> Option<Vec<u8>>) -> Option<Edge> {
+fn edge_from(size: u64, last: Vec<Hash>, mut row: impl FnMut(TileId) -> Option<Vec<u8>>) -> Option<Edge> {
     if u64::try_from(last.len()).ok()? != size % TILE_WIDTH {
         return None;
     }
     let mut levels = vec![last];
-    for (level, tile, width) in edge_rows(size) {
-        levels.push(match width {
-            0 => Vec::new(),
-            width => {
-                let mut hashes = split(&row(level, tile)?)?;
-                (hashes.len() >= width).then(|| hashes.truncate(width))?;
-                hashes
-            }
-        });
+    for id in edge_rows(size) {
+        let width = usize::try_from(id.width(size)).ok()?;
+        let mut hashes = split(&row(id)?)?;
+        (hashes.len() >= width).then(|| hashes.truncate(width))?;
+        // Levels whose tile at the edge is empty have no row.
+        levels.resize(usize::from(id.level), Vec::new());
+        levels.push(hashes);
     }
     Some(Edge { levels })
 }
@@ -109,10 +97,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_edge_names_the_last_row_of_every_level() {
-        assert_eq!(edge_rows(255), vec![]);
-        assert_eq!(edge_rows(256), vec![(1, 0, 1)]);
-        assert_eq!(edge_rows(65_535), vec![(1, 0, 255)]);
-        assert_eq!(edge_rows(65_536 + 256), vec![(1, 1, 1), (2, 0, 1)]);
+    fn an_edge_comes_back_from_its_rows_and_from_nothing_less() {
+        for size in [0, 1, 255, 256, 257, 65_535, 65_536, 65_536 + 256] {
+            let leaves: Vec<Hash> = (0..size)
+                .map(|index: u64| leaf_hash(&index.to_be_bytes()))
+                .collect();
+            let mut edge = Edge::default();
+            let mut rows = std::collections::HashMap::new();
+            for changed in edge.append(&leaves) {
+                rows.insert(changed.id, changed.hashes.concat());
+            }
+            let begin = usize::try_from(size - size % TILE_WIDTH).expect("small");
+            let last = leaves[begin..].to_vec();
+            let found = edge_from(size, last.clone(), |id| rows.get(&id).cloned()).expect("whole");
+            assert_eq!(found.root(), edge.root(), "{size}");
+            assert_eq!(
+                edge_from(size + 1, last.clone(), |id| rows.get(&id).cloned()),
+                None
+            );
+            if size >= TILE_WIDTH {
+                assert_eq!(edge_from(size, last, |_| None), None, "{size}: without its rows");
+            }
+        }
     }
 }

@@ -95,6 +95,17 @@ impl Store {
         Ok(connection.query_one_raw(select).await?.is_some())
     }
 
+    /// For how many seconds the oldest entry has waited on PostgreSQL, by the database's own clock; nothing where none
+    /// waits.
+    pub async fn oldest_pending_s(&self) -> Result<Option<f64>, StoreError> {
+        let Pools::Postgres { pool, .. } = &self.pools else {
+            return Ok(None);
+        };
+        let select =
+            "SELECT extract(epoch FROM clock_timestamp() - min(written_at))::float8 FROM audit_pending";
+        Ok(sqlx::query_scalar(select).fetch_one(pool).await?)
+    }
+
     /// Lets PostgreSQL reuse the space of what was taken away; left to its own timer, the table would be read through
     /// dead rows a minute long.
     pub async fn tidy_pending(&self) -> Result<(), StoreError> {

@@ -68,6 +68,14 @@ impl Reader<'_> {
         Ok(hash_all(bodies.iter().map(Vec::as_slice)))
     }
 
+    /// The bytes of one leaf.
+    pub async fn leaf_body(&self, log: LogKey, index: u64) -> Result<Vec<u8>, StoreError> {
+        let row = entity::audit_leaf::Entity::find_by_id((log.tenant, log.epoch, signed(index)))
+            .one(self.connection())
+            .await?;
+        row.map(|row| row.body).ok_or(GAP)
+    }
+
     /// The proof that a tree of one size extends the one of a smaller size.
     pub async fn log_consistency(&self, log: LogKey, old: u64, new: u64) -> Result<Vec<Hash>, StoreError> {
         let tiles = self.log_tiles(log, &tiles_for_consistency(old, new)).await?;

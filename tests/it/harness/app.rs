@@ -162,6 +162,16 @@ impl TestApp {
         }
     }
 
+    /// What a timer does in a server: entries of the audit logs find their places, and what has grown is signed.
+    pub async fn keep_logs(&self) {
+        self.app.keeper.finish().await.expect("placed and signed");
+    }
+
+    /// What a timer does in a server: old checkpoints are thinned out.
+    pub async fn thin_checkpoints(&self) -> u64 {
+        self.app.keeper.thin().await.expect("thinned")
+    }
+
     /// Applies a provisioning file.
     pub async fn provision(&self, file: &str) {
         let plan = provision::parse(file).expect("a provisioning file");
@@ -169,11 +179,6 @@ impl TestApp {
             .apply(&plan)
             .await
             .expect("applied");
-    }
-
-    /// Gives everything that was entered in the audit logs its place, and signs: no timer runs in tests.
-    pub async fn sequence(&self) {
-        self.app.keeper.finish().await.expect("placed and signed");
     }
 
     /// Ends it in good order: nothing may be left that keeps the writer waiting.

@@ -76,19 +76,9 @@ impl Reader {
         .expect("a number")
     }
 
-    /// One text.
-    pub async fn text(&self, sql: &str) -> String {
+    /// One column of bytes.
+    pub async fn blobs(&self, sql: &str) -> Vec<Vec<u8>> {
         let sql = AssertSqlSafe(sql.to_owned());
-        match self {
-            Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
-            Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_one(pool).await,
-        }
-        .expect("a text")
-    }
-
-    /// All values of a column of bytes.
-    pub async fn values(&self, table: &str, column: &str) -> Vec<Vec<u8>> {
-        let sql = AssertSqlSafe(format!("SELECT {column} FROM {table}"));
         match self {
             Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
             Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
@@ -98,11 +88,21 @@ impl Reader {
 
     /// The id of an entry that was entered in the audit log and has no place yet.
     pub async fn waiting_entry(&self) -> String {
-        let id = match self {
-            Reader::Sqlite(_) => "SELECT lower(hex(entry_id)) FROM audit_pending LIMIT 1",
-            Reader::Postgres(_) => "SELECT replace(entry_ids[1]::text, '-', '') FROM audit_pending LIMIT 1",
+        let ids = match self {
+            Reader::Sqlite(_) => "SELECT lower(hex(entry_id)) FROM audit_pending",
+            Reader::Postgres(_) => "SELECT replace(entry_ids[1]::text, '-', '') FROM audit_pending",
         };
-        format!("aud_{}", self.text(id).await)
+        format!("aud_{}", self.texts(ids).await.first().expect("one that waits"))
+    }
+
+    /// One column of texts.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match self {
+            Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .expect("texts")
     }
 
     /// How many rows of a table fulfil a condition.

@@ -107,12 +107,12 @@ impl Auditor {
         let proof = hashes(&self.get(&target).await);
         verify_consistency(old.size, new.size, &old.root, &new.root, &proof).expect("it only grew");
     }
+}
 
-    /// Panics unless these entries are all that the checkpoint's tree holds.
-    #[track_caller]
-    pub fn check_complete(&self, entries: &[Value], checkpoint: &Checkpoint) {
-        let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(&bytes(entry))).collect();
-        let covered = usize::try_from(checkpoint.size).expect("a size");
-        assert_eq!(root(&leaves[..covered]), checkpoint.root);
-    }
+/// Panics unless these entries are all that the checkpoint's tree holds.
+#[track_caller]
+pub fn check_complete(entries: &[Value], checkpoint: &Checkpoint) {
+    let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(&bytes(entry))).collect();
+    let covered = usize::try_from(checkpoint.size).expect("a size");
+    assert_eq!(root(&leaves[..covered]), checkpoint.root);
 }

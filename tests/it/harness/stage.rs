@@ -233,7 +233,7 @@ impl Stage<'_> {
         if path.contains("{entry}") {
             self.conversion().await;
         }
-        self.app.sequence().await;
+        self.app.keep_logs().await;
         let (reader, filter) = match role {
             Role::Operator => (world::OPERATOR, ""),
             _ => (world::MANAGER, "&action=postback.verdict&outcome=recorded"),
