@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::audit::AuditStep;
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, consent, first_run, serve, signal, telemetry};
+use super::{apply, audit, consent, first_run, serve, signal, telemetry};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -62,6 +63,11 @@ enum Command {
     Consent {
         #[command(subcommand)]
         step: ConsentStep,
+    },
+    /// Verify what an audit log gave away; offline, with its public key.
+    Audit {
+        #[command(subcommand)]
+        step: AuditStep,
     },
     /// Print the OpenAPI document.
     Openapi,
@@ -138,6 +144,11 @@ fn dispatch(
                 start(&config)?.block_on(consent::replay(&config, policy.as_deref(), json))?;
             print(&text)?;
             outcome?;
+        }
+        Command::Audit { step } => {
+            let (text, verdict) = audit::run(&step, json)?;
+            print(&text)?;
+            verdict?;
         }
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {

@@ -6,11 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::{Signer, SigningKey};
+use einklang::audit::bundle::{bundle, unbundle};
 use einklang::audit::growth::Edge;
 use einklang::audit::merkle::{Hash, root, verify_consistency, verify_inclusion};
-use einklang::audit::note::{Checkpoint, note};
+use einklang::audit::note::{Checkpoint, note, open_note, parse_pem, parse_vkey};
 use einklang::audit::proof::{parse_proof_file, proof_file};
-use einklang::audit::tiles::{Tiles, tiles_for_consistency, tiles_for_inclusion, tiles_for_root};
+use einklang::audit::tiles::{
+    Tiles, parse_tile_path, tile_path_number, tiles_for_consistency, tiles_for_inclusion, tiles_for_root,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -93,6 +96,29 @@ proptest! {
         if let Ok(text) = String::from_utf8(bytes) {
             prop_assert!(verdict(&text).is_err());
         }
+    }
+
+    #[test]
+    fn no_text_and_no_number_makes_a_reader_stumble(text in any::<String>(), bytes in any::<Vec<u8>>(), numbers in any::<(u64, u64, u64)>()) {
+        let framed = format!("c2sp.org/tlog-proof@v1\nindex {}\n\n{text}\n\n\u{2014} {text} AAAAAAAA\n", numbers.0);
+        for text in [&text, &framed] {
+            prop_assert!(open_note(text, ORIGIN, &[1; 32]).is_err());
+            prop_assert!(Checkpoint::parse(text).is_err());
+            prop_assert!(parse_vkey(text).is_err() && parse_pem(text).is_err());
+            prop_assert!(parse_proof_file(text).is_err() || *text == framed);
+        }
+        let (number, width) = parse_tile_path(&text).unwrap_or_default();
+        prop_assert!(width.is_none_or(|width| width < 256) && tile_path_number(number).len() >= 3);
+        if let Some(entries) = unbundle(&bytes) {
+            prop_assert_eq!(bundle(entries.into_iter()), Some(bytes));
+        }
+        let (size, index, other) = (numbers.0, numbers.1, numbers.2);
+        prop_assert!(tiles_for_root(size).len() <= 8);
+        prop_assert_eq!(tiles_for_inclusion(index, size).is_empty(), index >= size || size == 1);
+        prop_assert_eq!(Tiles::default().inclusion(index, size).is_some(), size == 1 && index == 0);
+        prop_assert_eq!(tiles_for_consistency(other, size).is_empty(), other == 0 || other >= size);
+        prop_assert!(verify_inclusion(index, size, &[0; 32], &[[1; 32]; 3], &[2; 32]).is_err());
+        prop_assert!(verify_consistency(other, size, &[0; 32], &[3; 32], &[[1; 32]; 3]).is_err());
     }
 
     #[test]

@@ -1,0 +1,59 @@
+//! The command line's group `audit`: what anyone can check about a log with its public key.
+//!
+//! `verify` and `verify-proof` need no server, no database and no configuration: they read files and nothing else.
+
+pub mod source;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+/// The group's commands.
+#[derive(Debug, Subcommand)]
+pub enum AuditStep {
+    /// Verify an export offline: a folder or a .tar. Fails with the first entry that does not fit.
+    Verify {
+        /// The export.
+        export: PathBuf,
+        /// The log's public key: a verifier key (`origin+id+key`), or a file with one or with PEM.
+        #[arg(long, value_name = "PUBLIC_KEY")]
+        key: String,
+        /// A signed checkpoint that you kept: fails unless the log continues it.
+        #[arg(long, value_name = "CHECKPOINT")]
+        since: Option<PathBuf>,
+    },
+    /// Verify offline that one entry is in a log: a C2SP tlog-proof.
+    VerifyProof {
+        /// The proof.
+        proof: PathBuf,
+        /// The log's public key: a verifier key (`origin+id+key`), or a file with one or with PEM.
+        #[arg(long, value_name = "PUBLIC_KEY")]
+        key: String,
+        /// The entry: its bytes as the log has them; a line break at the end does not count.
+        #[arg(long, value_name = "FILE")]
+        entry: PathBuf,
+    },
+}
+
+/// Runs an offline command: what is to be printed, and whether all was well.
+pub fn run(step: &AuditStep, json: bool) -> Result<(String, verify::Verdict), verify::VerifyError> {
+    match step {
+        AuditStep::Verify { export, key, since } => {
+            let key = verify::read_key(key)?;
+            let mut source = source::open(export)?;
+            let kept = |path: &PathBuf| source::read_small(path, "the earlier checkpoint");
+            let since = since.as_ref().map(kept).transpose()?;
+            Ok(verify::told(
+                verify::judge(&mut *source, &key, since.as_deref())?,
+                json,
+            ))
+        }
+        AuditStep::VerifyProof { proof, key, entry } => {
+            let key = verify::read_key(key)?;
+            let proof = source::read_small(proof, "the proof")?;
+            let entry = source::read_small(entry, "the entry")?;
+            Ok(verify::proof_told(&proof, &key, &entry, json))
+        }
+    }
+}
