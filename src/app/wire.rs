@@ -118,11 +118,12 @@ pub async fn build(
     let guard = FileGuard::open(&config.audit_guard_file)?;
     let (clock, entropy) = (live.clock(), live.entropy());
     let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
-    let audit = AuditFlow::new(Arc::clone(&live), &config.audit_name, signer.public());
+    let signer: Arc<dyn CheckpointSigner> = Arc::new(signer);
+    let audit = AuditFlow::new(Arc::clone(&live), &config.audit_name, Arc::clone(&signer));
     let keeper = LogKeeper::new(
         Arc::clone(&live),
         config.audit_name.clone(),
-        Arc::new(signer),
+        signer,
         Arc::new(guard),
     );
     let capacity = config.queue_capacity.get();

@@ -121,7 +121,10 @@ mod tests {
         let page = include_str!("../../docs/audit.md");
         let value: serde_json::Value = serde_json::from_slice(&encode(&full())).expect("JSON");
         for member in value.as_object().expect("an object").keys() {
-            assert!(page.contains(&format!("\n| `{member}` |")), "{member} is not described");
+            assert!(
+                page.contains(&format!("\n| `{member}` |")),
+                "{member} is not described"
+            );
         }
         let lines: Vec<&str> = page.lines().collect();
         let is_vector = |pair: &&[&str]| pair[0].starts_with('{') && pair[1].starts_with("leaf hash ");

@@ -141,6 +141,7 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_audit_checkpoint", READ_LOG),
     ("prove_audit_consistency", READ_LOG),
     ("list_audit_keys", READ_LOG),
+    ("export_audit_log", READ_LOG),
     ("read_log_checkpoint", READ_LOG),
     ("read_log_tile", READ_LOG),
     ("read_log_bundle", READ_LOG),

@@ -6,6 +6,7 @@ mod answer;
 mod checkpoints;
 mod entries;
 mod event;
+mod export;
 mod opened;
 mod published;
 
@@ -31,6 +32,8 @@ use crate::flow::audit::read::EntryRef;
 
 /// The greatest size or index in requests: what every JSON reader holds exactly (RFC 8259, section 6).
 const PLACE_MAX: u64 = (1 << 53) - 1;
+/// The longest text that a filter takes, in characters.
+const TEXT_MAX: usize = 255;
 
 /// The routes of this capability.
 pub fn routes() -> OpenApiRouter<AuditFlow> {
@@ -43,6 +46,7 @@ pub fn routes() -> OpenApiRouter<AuditFlow> {
         .routes(routes!(checkpoints::read_audit_checkpoint))
         .routes(routes!(checkpoints::prove_audit_consistency))
         .routes(routes!(checkpoints::list_audit_keys))
+        .routes(routes!(export::export_audit_log))
         .routes(routes!(published::read_log_checkpoint))
         .routes(routes!(published::read_log_tile))
         .routes(routes!(published::read_log_bundle))
@@ -75,6 +79,11 @@ impl TryFrom<i64> for EpochNumber {
         let fits = (0..=i64::from(i32::MAX)).contains(&number);
         fits.then_some(Self(number)).ok_or("out of range")
     }
+}
+
+/// Whether a text can be that of a filter.
+fn is_text(text: &str) -> bool {
+    (1..=TEXT_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// The values in a path, by name.

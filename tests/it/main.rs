@@ -16,6 +16,7 @@ mod harness;
 mod approval;
 mod audit;
 mod audit_bad;
+mod audit_export;
 mod audit_openings;
 mod audit_outsider;
 mod auth;

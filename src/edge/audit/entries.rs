@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::answer::{AuditEntry, AuditEntryPage, AuditProof};
 use super::opened::AuditOpening;
-use super::{EpochNumber, Erased, NotOpened, NotThere, Place, Places, plain, prefers_text};
+use super::{EpochNumber, Erased, NotOpened, NotThere, Place, Places, is_text, plain, prefers_text};
 use crate::audit::proof::proof_file;
 use crate::domain::ids::{AuditEntryId, ConversionId};
 use crate::edge::auth::Authenticated;
@@ -24,8 +24,6 @@ use crate::flow::audit::opening::Known;
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 100;
-/// The longest text that a filter takes, in characters.
-const TEXT_MAX: usize = 255;
 
 /// Which entries are asked for.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -119,10 +117,6 @@ impl EntriesQuery {
         };
         Ok((query, self.conversion))
     }
-}
-
-fn is_text(text: &str) -> bool {
-    (1..=TEXT_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// List audit entries

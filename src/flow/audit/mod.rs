@@ -4,6 +4,7 @@
 
 pub mod clicks;
 pub mod days;
+pub mod export;
 pub mod keeper;
 pub mod list;
 pub mod opening;

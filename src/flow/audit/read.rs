@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::log_name;
+use super::{CheckpointSigner, log_name};
 use crate::audit::merkle::{Hash, leaf_hash};
 use crate::audit::note::{key_id, public_pem, vkey};
 use crate::domain::access::Principal;
@@ -29,6 +29,7 @@ const SEQUENCED_WITHIN_MS: i64 = 2_000;
 pub struct AuditFlow {
     pub(super) live: Arc<Live>,
     name: Arc<str>,
+    pub(super) signer: Arc<dyn CheckpointSigner>,
     public: [u8; 32],
 }
 
@@ -117,12 +118,13 @@ pub struct LogVerifier {
 }
 
 impl AuditFlow {
-    /// Over the shared parts. `name` is the first part of every origin; `public` the key that signs.
-    pub fn new(live: Arc<Live>, name: &str, public: [u8; 32]) -> Self {
+    /// Over the shared parts. `name` is the first part of every origin; the signer also signs exports.
+    pub fn new(live: Arc<Live>, name: &str, signer: Arc<dyn CheckpointSigner>) -> Self {
         Self {
             live,
             name: name.into(),
-            public,
+            public: signer.public(),
+            signer,
         }
     }
 
