@@ -15,8 +15,11 @@ use std::process::{Command, Output};
 use einklang::audit::export::Member;
 use einklang::audit::export::archive::{tar_end, tar_member};
 use einklang::audit::export::row::Content;
+use einklang::audit::leaf::{ClickLeaf, click_hash, encode};
+use einklang::audit::merkle::leaf_hash;
 use einklang::audit::note::public_pem;
 use einklang::audit::proof::proof_file;
+use einklang::domain::event::{Actor, AuditEvent, Change};
 use serde_json::Value;
 
 #[expect(dead_code, reason = "shared with other tests, which use other parts")]
@@ -353,4 +356,37 @@ fn a_proof_file_shows_its_entry_alone() {
     ]);
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(told["reason"], "entry_mismatch");
+}
+
+#[test]
+fn the_page_s_vectors_are_what_is_encoded_and_hashed() {
+    let lines: Vec<&str> = snippet("vectors").lines().collect();
+    let verdict = AuditEvent::new(7, "postback.verdict", &Actor::Hmac(2), "refused", &[1; 16]);
+    let mut change = AuditEvent::new(7, "campaign.changed", &Actor::Key(3), "changed", &[0xab; 16]);
+    change.at_ms = Some(1_795_000_000_000);
+    change.campaign = Some(1);
+    change.changes = vec![Change {
+        field: "window_days",
+        new: Some("14".into()),
+        old: Some("30".into()),
+    }];
+    change.object = Some("cmp_1".into());
+    change.request_id = Some("req_1".into());
+    let click = ClickLeaf {
+        tenant: 7,
+        at_ms: 1_795_000_000_000,
+        campaign: 1,
+        publisher: 2,
+        link: 3,
+        policy_version: 4,
+        state: "granted",
+        commitment: &[0; 32],
+    };
+    assert_eq!(lines.len(), 6);
+    assert_eq!(text(&encode(&verdict)), lines[0]);
+    assert_eq!(text(&encode(&change)), lines[2]);
+    assert_eq!(hex::encode(click_hash(&click)), lines[5]);
+    for pair in lines.chunks(2) {
+        assert_eq!(hex::encode(leaf_hash(pair[0].as_bytes())), pair[1]);
+    }
 }
