@@ -303,3 +303,54 @@ both!(
         opened.is(403, "refused", "forbidden");
     }
 );
+
+/// The members that an action's row in the documentation names, of any of its rows.
+fn documented(action: &str) -> Vec<String> {
+    let page = include_str!("../../docs/audit.md");
+    let (_, ending) = action.split_once('.').expect("kind and deed");
+    let of_object = format!("`.{ending}`");
+    let rows = page.lines().filter(|line| {
+        let first = line.split('|').nth(1).unwrap_or_default();
+        first.contains(&format!("`{action}`"))
+            || (first.contains("`<kind>.") && (first.contains(&of_object) || ending == "created"))
+    });
+    let cells = rows.filter_map(|row| row.split('|').nth(4));
+    let words = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned));
+    words.collect()
+}
+
+both!(
+    the_documentation_names_every_action_with_its_members,
+    async |app: &TestApp| {
+        history(app).await;
+        let token = app.token("Ab3xK9").await;
+        let denied = json!({"token": token, "consent": "denied"});
+        assert_eq!(app.shop().post("/v1/consent-signals", &denied).await.status, 200);
+        let record = app.manager().get("/v1/consent-records?limit=1").await.json();
+        let id = text(&record["items"][0], "id");
+        assert_eq!(
+            app.manager()
+                .get(&format!("/v1/consent-records/{id}"))
+                .await
+                .status,
+            200
+        );
+        assert_eq!(app.manager().get("/v1/audit/export").await.status, 200);
+        app.keep_logs().await;
+        let mut actions = BTreeSet::new();
+        for reader in [app.manager(), app.holder(world::OPERATOR)] {
+            for entry in Auditor::meet(reader).await.entries("").await {
+                let event = entry["entry"].as_object().expect("an event");
+                let action = text(&entry["entry"], "action").to_owned();
+                let named = documented(&action);
+                for member in event.keys() {
+                    let always = ["action", "actor", "nonce", "outcome", "tenant", "v"];
+                    let is_named = always.contains(&member.as_str()) || named.contains(member);
+                    assert!(is_named, "{action}: {member} is not in docs/audit.md");
+                }
+                actions.insert(action);
+            }
+        }
+        assert!(actions.len() > 12, "{actions:?}");
+    }
+);
