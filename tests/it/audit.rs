@@ -304,6 +304,45 @@ both!(
     }
 );
 
+both!(
+    a_page_that_found_nothing_says_where_to_go_on,
+    async |app: &TestApp| {
+        history(app).await;
+        let tenant = app.ledger.tenant("acme").await;
+        // More rows than a page goes through, of an epoch of their own.
+        let (numbers, id, bytes) = if app.database.url.starts_with("sqlite:") {
+            (
+                "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 12000)",
+                "randomblob(16)",
+                "x'7b7d'",
+            )
+        } else {
+            (
+                "WITH n (i) AS (SELECT generate_series(0, 12000))",
+                "gen_random_uuid()",
+                "'\\x7b7d'::bytea",
+            )
+        };
+        let rows = format!(
+            "{numbers} INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body) SELECT {tenant}, 1, i, {id}, {bytes} FROM n"
+        );
+        app.database.execute(&rows).await;
+        let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
+        let (mut pages, mut cursor, mut found) = (0, String::new(), 0);
+        loop {
+            let target = format!("/v1/audit/entries?action=publisher.created{cursor}");
+            let page = auditor.get(&target).await;
+            pages += 1;
+            found += page["items"].as_array().expect("items").len();
+            let Some(next) = page["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!((pages, found), (3, 4), "of 12,000 rows, 5,000 a page");
+    }
+);
+
 /// The members that an action's row in the documentation names, of any of its rows.
 fn documented(action: &str) -> Vec<String> {
     let page = include_str!("../../docs/audit.md");

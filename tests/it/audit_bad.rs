@@ -27,6 +27,8 @@ both!(what_is_wrong_in_itself_is_named, async |app: &TestApp| {
         ("entries?object=a%00b", "object"),
         ("entries?conversion=x", "conversion"),
         (&format!("entries?conversion=cnv_{NOBODY}&epoch=0"), "conversion"),
+        ("entries?order_id=", "order_id"),
+        ("entries?order_id=A-1&epoch=0", "order_id"),
         ("entries?colour=red", "colour"),
         ("entries/x", "entry"),
         ("entries/01", "entry"),

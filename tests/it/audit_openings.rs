@@ -67,6 +67,12 @@ both!(
         let auditor = Auditor::meet(app.holder(world::AUDITOR)).await;
         let recorded = only(&auditor, &format!("&conversion={conversion}")).await;
         let nameless = only(&auditor, &format!("&conversion={plain}")).await;
+        assert_eq!(
+            only(&auditor, "&order_id=A-1").await,
+            recorded,
+            "found by its order, too"
+        );
+        assert_eq!(auditor.entries("&order_id=A-9").await.len(), 0);
         let duplicate = only(&auditor, "&outcome=duplicate").await;
         let changed = only(&auditor, "&action=conversion.changed").await;
         let order_hex = hex::encode(sha256(b"A-1"));
@@ -287,6 +293,7 @@ both!(
             format!("entries/{duplicate}/opening?order_id=A-1"),
             format!("entries/{duplicate}/opening?conversion={erased}"),
             format!("entries?conversion={erased}"),
+            "entries?order_id=A-1".to_owned(),
             format!("clicks/{click_record}/proof"),
         ] {
             let answer = auditor.caller.get(&format!("/v1/audit/{path}")).await;

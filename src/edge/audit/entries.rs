@@ -68,6 +68,15 @@ pub(super) struct EntriesQuery {
     /// The entry in which this conversion was recorded. Takes no time, epoch or cursor beside it.
     #[param(value_type = Option<String>, max_length = 36, pattern = "^cnv_[0-9a-f]{32}$", nullable = false)]
     conversion: Option<ConversionId>,
+    /// The entries in which this order was recorded, as long as it may be repeated. Takes no time, epoch, cursor or
+    /// conversion beside it.
+    #[param(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$",
+        nullable = false
+    )]
+    order_id: Option<String>,
     /// Entries on a page; 50 if left out.
     #[param(value_type = Option<u64>, minimum = 1, maximum = 100, nullable = false, example = 50)]
     limit: Option<usize>,
@@ -76,8 +85,15 @@ pub(super) struct EntriesQuery {
     cursor: Option<AuditEntryId>,
 }
 
+/// What the entries are about.
+enum About {
+    All,
+    Conversion(ConversionId),
+    Order(String),
+}
+
 impl EntriesQuery {
-    fn checked(self) -> Result<(EntryQuery, Option<ConversionId>), Problem> {
+    fn checked(self) -> Result<(EntryQuery, About), Problem> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(Problem::invalid("limit", "must be 1 to 100"));
@@ -88,6 +104,7 @@ impl EntriesQuery {
             ("outcome", &self.outcome),
             ("reason", &self.reason),
             ("object", &self.object),
+            ("order_id", &self.order_id),
         ] {
             let Some(text) = text else { continue };
             if !is_text(text) {
@@ -95,12 +112,14 @@ impl EntriesQuery {
             }
         }
         let alone = self.from.is_none() && self.to.is_none() && self.epoch.is_none() && self.cursor.is_none();
-        if self.conversion.is_some() && !alone {
-            return Err(Problem::invalid(
-                "conversion",
-                "names one entry: it stands without from, to, epoch and cursor",
-            ));
-        }
+        let words = "names single entries: it stands without from, to, epoch, cursor and the like";
+        let about = match (self.conversion, self.order_id) {
+            (None, None) => About::All,
+            (Some(id), None) if alone => About::Conversion(id),
+            (None, Some(order_id)) if alone => About::Order(order_id),
+            (Some(_), _) => return Err(Problem::invalid("conversion", words)),
+            (None, Some(_)) => return Err(Problem::invalid("order_id", words)),
+        };
         let query = EntryQuery {
             from_ms: self.from.map(|Moment(at_ms)| at_ms),
             until_ms: self.to.map(|Moment(at_ms)| at_ms),
@@ -115,7 +134,7 @@ impl EntriesQuery {
             cursor: self.cursor.map(|id| id.0),
             limit,
         };
-        Ok((query, self.conversion))
+        Ok((query, about))
     }
 }
 
@@ -136,10 +155,11 @@ pub(super) async fn list_audit_entries(
     Authenticated(principal): Authenticated,
     Query(query): Query<EntriesQuery>,
 ) -> Result<Json<AuditEntryPage>, Problem> {
-    let (query, conversion) = query.checked()?;
-    let page = match conversion {
-        None => flow.list(&principal, &query).await?,
-        Some(id) => flow.entry_of_conversion(&principal, id.0, &query).await?,
+    let (query, about) = query.checked()?;
+    let page = match about {
+        About::All => flow.list(&principal, &query).await?,
+        About::Conversion(id) => flow.entry_of_conversion(&principal, id.0, &query).await?,
+        About::Order(order_id) => flow.entries_of_order(&principal, &order_id, &query).await?,
     };
     Ok(Json(AuditEntryPage::of(&page)))
 }

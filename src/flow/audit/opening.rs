@@ -224,20 +224,8 @@ impl AuditFlow {
         }
         if let Some(order_id) = &known.order_id {
             let hash = tenant.keys.order_hash(order_id);
-            let (shops, goals) = places(tenant, about.seen.shop);
-            for shop in shops {
-                for goal in &goals {
-                    let entry = tenant.keys.suppressed_order(shop, *goal, &hash);
-                    if self
-                        .live
-                        .store()
-                        .reader()
-                        .is_suppressed(tenant.number(), entry)
-                        .await?
-                    {
-                        return Ok(FlowError::Refused(Reason::ConsentWithdrawn));
-                    }
-                }
+            if self.is_suppressed_order(tenant, about.seen.shop, &hash).await? {
+                return Ok(FlowError::Refused(Reason::ConsentWithdrawn));
             }
             return Ok(FlowError::Clash("order_id", "is not the order of this entry"));
         }
@@ -252,6 +240,51 @@ impl AuditFlow {
             // The conversion had its time and was purged.
             _ => FlowError::Refused(Reason::Gone),
         })
+    }
+
+    /// The verdicts' entries of one order: of each shop and goal that has it, as long as it may still be repeated.
+    pub async fn entries_of_order(
+        &self,
+        principal: &Principal,
+        order_id: &str,
+        query: &EntryQuery,
+    ) -> Result<EntryPage, FlowError> {
+        let tenant = self.tenant(principal)?;
+        let (shops, goals) = places(&tenant, None);
+        let hash = tenant.keys.order_hash(order_id);
+        let reader = self.live.store().reader();
+        let found = reader
+            .conversions_of_order(tenant.number(), shops, goals, hash)
+            .await?;
+        let mut items = Vec::new();
+        for (_, conversion) in found {
+            let page = self.entry_of_conversion(principal, conversion, query).await?;
+            items.extend(page.items);
+        }
+        if items.is_empty() && self.is_suppressed_order(&tenant, None, &hash).await? {
+            return Err(FlowError::Refused(Reason::ConsentWithdrawn));
+        }
+        Ok(EntryPage { items, next: None })
+    }
+
+    /// Whether an order belonged to an erased person.
+    async fn is_suppressed_order(
+        &self,
+        tenant: &TenantRoute,
+        shop: Option<i64>,
+        hash: &[u8; 16],
+    ) -> Result<bool, FlowError> {
+        let (shops, goals) = places(tenant, shop);
+        let reader = self.live.store().reader();
+        for shop in shops {
+            for goal in &goals {
+                let entry = tenant.keys.suppressed_order(shop, *goal, hash);
+                if reader.is_suppressed(tenant.number(), entry).await? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The verdict's entry of one conversion.
