@@ -81,6 +81,27 @@ impl TryFrom<i64> for EpochNumber {
     }
 }
 
+/// The filters that compare words of the log: checked as the document writes them, since another text finds nothing.
+fn check_words(words: [(&'static str, &Option<String>); 4]) -> Result<(), Problem> {
+    for (name, text) in words {
+        let Some(text) = text else { continue };
+        let (word, number) = match text.split_once(':') {
+            Some((word, number)) if name == "actor" => (word, Some(number)),
+            _ => (text.as_str(), None),
+        };
+        let is_word =
+            |byte: u8| byte.is_ascii_lowercase() || byte == b'_' || (byte == b'.' && name == "action");
+        let is_number = |number: &str| {
+            (1..=19).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let fits = (1..=64).contains(&text.len()) && !word.is_empty() && word.bytes().all(is_word);
+        if !fits || !number.is_none_or(is_number) {
+            return Err(Problem::invalid(name, "must be a word as entries write it"));
+        }
+    }
+    Ok(())
+}
+
 /// Whether a text can be that of a filter.
 fn is_text(text: &str) -> bool {
     (1..=TEXT_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)

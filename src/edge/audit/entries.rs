@@ -9,7 +9,9 @@ use utoipa::IntoParams;
 
 use super::answer::{AuditEntry, AuditEntryPage, AuditProof};
 use super::opened::AuditOpening;
-use super::{EpochNumber, Erased, NotOpened, NotThere, Place, Places, is_text, plain, prefers_text};
+use super::{
+    EpochNumber, Erased, NotOpened, NotThere, Place, Places, check_words, is_text, plain, prefers_text,
+};
 use crate::audit::proof::proof_file;
 use crate::domain::ids::{AuditEntryId, ConversionId};
 use crate::edge::auth::Authenticated;
@@ -98,16 +100,14 @@ impl EntriesQuery {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(Problem::invalid("limit", "must be 1 to 100"));
         }
-        for (name, text) in [
+        check_words([
             ("actor", &self.actor),
             ("action", &self.action),
             ("outcome", &self.outcome),
             ("reason", &self.reason),
-            ("object", &self.object),
-            ("order_id", &self.order_id),
-        ] {
-            let Some(text) = text else { continue };
-            if !is_text(text) {
+        ])?;
+        for (name, text) in [("object", &self.object), ("order_id", &self.order_id)] {
+            if text.as_deref().is_some_and(|text| !is_text(text)) {
                 return Err(Problem::invalid(name, "is empty, too long or unprintable"));
             }
         }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::published::LogBytes;
-use super::{EpochNumber, NotThere, Place, is_text};
+use super::{EpochNumber, NotThere, Place, check_words, is_text};
 use crate::edge::auth::Authenticated;
 use crate::edge::objects::answers::Invalid;
 use crate::edge::objects::fields::Moment;
@@ -79,20 +79,19 @@ pub(super) struct ExportParameters {
 
 impl ExportParameters {
     fn checked(self) -> Result<ExportQuery, Problem> {
-        let mut filters = BTreeMap::new();
-        for (name, text) in [
+        let words = [
             ("actor", &self.actor),
             ("action", &self.action),
             ("outcome", &self.outcome),
             ("reason", &self.reason),
-            ("object", &self.object),
-        ] {
-            let Some(text) = text else { continue };
-            if !is_text(text) {
-                return Err(Problem::invalid(name, "is empty, too long or unprintable"));
-            }
-            filters.insert(name.to_owned(), text.clone());
+        ];
+        check_words(words)?;
+        if self.object.as_deref().is_some_and(|text| !is_text(text)) {
+            return Err(Problem::invalid("object", "is empty, too long or unprintable"));
         }
+        let named = words.into_iter().chain([("object", &self.object)]);
+        let named = named.filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
+        let mut filters: BTreeMap<String, String> = named.collect();
         for (name, moment) in [("from_time", &self.from_time), ("to_time", &self.to_time)] {
             if let Some(Moment(at_ms)) = moment {
                 filters.insert(name.to_owned(), rfc3339(*at_ms));

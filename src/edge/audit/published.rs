@@ -101,7 +101,7 @@ pub(super) async fn read_log_checkpoint(
         ("epoch" = i64, Path, description = "The epoch.", minimum = 0, maximum = 2_147_483_647),
         ("level" = i64, Path, description = "The level; 0 holds the entries' hashes.", minimum = 0, maximum = 63),
         ("path" = String, Path, description = "The tile's number; it may hold slashes.", max_length = 64,
-            pattern = "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[0-9]{1,3})?$"),
+            pattern = "^(x([1-9][0-9]{2}|0[1-9][0-9]|00[1-9])/(x[0-9]{3}/){0,4})?[0-9]{3}(\\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"),
     ),
     responses(
         (status = 200, description = "The hashes, one behind the other.", body = LogBytes,
@@ -138,7 +138,7 @@ pub(super) async fn read_log_tile(
             pattern = "^(server|tnt_[0-9a-f]{32})$"),
         ("epoch" = i64, Path, description = "The epoch.", minimum = 0, maximum = 2_147_483_647),
         ("path" = String, Path, description = "The bundle's number; it may hold slashes.", max_length = 64,
-            pattern = "^(x[0-9]{3}/)*[0-9]{3}(\\.p/[0-9]{1,3})?$"),
+            pattern = "^(x([1-9][0-9]{2}|0[1-9][0-9]|00[1-9])/(x[0-9]{3}/){0,4})?[0-9]{3}(\\.p/([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"),
     ),
     responses(
         (status = 200, description = "The entries.", body = LogBytes, content_type = "application/octet-stream"),
