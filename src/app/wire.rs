@@ -15,7 +15,7 @@ use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
-use crate::flow::audit::LogKeeper;
+use crate::flow::audit::{AuditFlow, CheckpointSigner, LogKeeper};
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -118,10 +118,12 @@ pub async fn build(
     let guard = FileGuard::open(&config.audit_guard_file)?;
     let (clock, entropy) = (live.clock(), live.entropy());
     let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
+    let signer: Arc<dyn CheckpointSigner> = Arc::new(signer);
+    let audit = AuditFlow::new(Arc::clone(&live), &config.audit_name, Arc::clone(&signer));
     let keeper = LogKeeper::new(
         Arc::clone(&live),
         config.audit_name.clone(),
-        Arc::new(signer),
+        signer,
         Arc::new(guard),
     );
     let capacity = config.queue_capacity.get();
@@ -135,6 +137,7 @@ pub async fn build(
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
     let flows = Flows {
         access: AccessFlow::new(Arc::clone(&live)),
+        audit,
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,

@@ -37,7 +37,12 @@ pub struct ClickLeaf<'a> {
 
 /// The leaf hash of a click inside its batch.
 pub fn click_hash(leaf: &ClickLeaf<'_>) -> Hash {
-    let bytes = format!(
+    leaf_hash(click_bytes(leaf).as_bytes())
+}
+
+/// The bytes of a click's event, in the same encoding as a whole entry.
+pub fn click_bytes(leaf: &ClickLeaf<'_>) -> String {
+    format!(
         r#"{{"action":"click","at_ms":{},"campaign":{},"commitment":"{}","link":{},"policy_version":{},"publisher":{},"state":"{}","tenant":{},"v":1}}"#,
         leaf.at_ms,
         leaf.campaign,
@@ -47,8 +52,7 @@ pub fn click_hash(leaf: &ClickLeaf<'_>) -> Hash {
         leaf.publisher,
         leaf.state,
         leaf.tenant,
-    );
-    leaf_hash(bytes.as_bytes())
+    )
 }
 
 #[cfg(test)]

@@ -57,6 +57,8 @@ use Role::{Auditor, Manager, Operator, Privacy, Publisher, Shop};
 
 const RUN: &[Role] = &[Manager];
 const READ: &[Role] = &[Manager, Auditor, Privacy];
+/// Whoever reads a log: a tenant's roles their tenant's, the operator the server's own.
+const READ_LOG: &[Role] = &[Operator, Manager, Auditor, Privacy];
 
 /// Every operation that needs a key, with the roles that may call it.
 pub const TABLE: &[(&str, &[Role])] = &[
@@ -130,6 +132,19 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("explain_decision", &[Manager, Shop, Auditor, Privacy]),
     ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),
     ("read_consent_report", READ),
+    ("list_audit_entries", READ_LOG),
+    ("read_audit_entry", READ_LOG),
+    ("prove_audit_entry", READ_LOG),
+    // The server's log names no person.
+    ("open_audit_entry", READ),
+    ("prove_click", READ),
+    ("read_audit_checkpoint", READ_LOG),
+    ("prove_audit_consistency", READ_LOG),
+    ("list_audit_keys", READ_LOG),
+    ("export_audit_log", READ_LOG),
+    ("read_log_checkpoint", READ_LOG),
+    ("read_log_tile", READ_LOG),
+    ("read_log_bundle", READ_LOG),
 ];
 
 /// Whether a role may call an operation. What does not stand in the table, nobody may.

@@ -82,7 +82,9 @@ impl Entrances {
         } else {
             method
         };
-        let entrances = self.0.get(path).map_or(&[][..], Vec::as_slice);
+        // The document names a value that may hold slashes like any other.
+        let path = path.replace("{*", "{");
+        let entrances = self.0.get(&path).map_or(&[][..], Vec::as_slice);
         entrances
             .iter()
             .find(|(other, _)| other == method)

@@ -1,5 +1,6 @@
 //! The only inbound HTTP. Promise: requests become values, values become answers; nothing is decided here.
 
+pub mod audit;
 pub mod auth;
 pub mod click;
 pub mod consent;

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::time::rfc3339;
 use crate::domain::refusal::{Outcome, Reason};
 use crate::flow::FlowError;
 
@@ -27,7 +28,9 @@ pub struct Problem {
     pub detail: Option<&'static str>,
     /// The conversion that is there already, on `duplicate_conflict`.
     pub conversion_id: Option<String>,
-    /// Seconds to wait, on 429 and 503.
+    /// When an audit entry will be in the signed log, in milliseconds since 1970, on `not_yet_sequenced`.
+    pub expected_by_ms: Option<i64>,
+    /// Seconds to wait, on 429 and 503, and for an audit entry.
     pub retry_after_seconds: u32,
     /// What to do to be let in, on 401.
     pub challenge: Option<&'static str>,
@@ -41,6 +44,7 @@ impl Problem {
             parameter: None,
             detail: None,
             conversion_id: None,
+            expected_by_ms: None,
             retry_after_seconds: RETRY_AFTER_SECONDS,
             challenge: (reason == Reason::Unauthenticated).then_some("Bearer"),
         }
@@ -75,6 +79,7 @@ impl Problem {
             request_id: request_id.to_owned(),
             parameter: self.parameter.clone(),
             conversion_id: self.conversion_id.clone(),
+            expected_by: self.expected_by_ms.map(rfc3339),
         }
     }
 }
@@ -121,6 +126,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 36, pattern = "^cnv_[0-9a-f]{32}$", nullable = false)]
     conversion_id: Option<String>,
+    /// When the entry will be in the signed log, on `not_yet_sequenced`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    expected_by: Option<String>,
 }
 
 impl IntoResponse for Problem {
@@ -144,6 +153,10 @@ impl From<FlowError> for Problem {
                 ..Problem::about(Reason::Conflict, parameter)
             },
             FlowError::Missing(parameter) => Problem::about(Reason::NotFound, parameter),
+            FlowError::NotYet(expected_by_ms) => Problem {
+                expected_by_ms: Some(expected_by_ms),
+                ..Problem::new(Reason::NotYetSequenced)
+            },
             FlowError::Taken(parameter) => Problem::about(Reason::Conflict, parameter),
             FlowError::Store(source) => {
                 // The text of a store error names what was attempted, never a value.

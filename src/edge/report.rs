@@ -274,7 +274,7 @@ fn prefers_csv(format: Option<ReportFormat>, headers: &HeaderMap) -> bool {
 }
 
 /// Media ranges of the `Accept` header with their weights.
-fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
+pub(super) fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
     let values = headers.get_all(header::ACCEPT).iter();
     let values = values.filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(|range| {

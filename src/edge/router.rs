@@ -17,10 +17,11 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    click, consent, correction, explain, health, objects, openapi, postback, records, report, signal,
+    audit, click, consent, correction, explain, health, objects, openapi, postback, records, report, signal,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
+use crate::flow::audit::AuditFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -39,6 +40,8 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 pub struct Flows {
     /// Callers.
     pub access: AccessFlow,
+    /// The audit log.
+    pub audit: AuditFlow,
     /// Clicks.
     pub click: ClickFlow,
     /// Postbacks and corrections.
@@ -85,6 +88,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             consent: flows.consent,
             conversion: flows.conversion.clone(),
         }))
+        .merge(audit::routes().with_state(flows.audit))
         .merge(records::routes().with_state(flows.records))
         .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))

@@ -249,7 +249,7 @@ impl RecordsFlow {
     }
 
     /// A record that is there. What was erased is gone for good; what was never there, or had its time, is not found.
-    async fn find(&self, tenant: &TenantRoute, id: &RecordId) -> Result<Shown, FlowError> {
+    pub(super) async fn find(&self, tenant: &TenantRoute, id: &RecordId) -> Result<Shown, FlowError> {
         let key = RecordKey::open(&tenant.keys, id).ok_or(FlowError::Refused(Reason::NotFound))?;
         let reader = self.live.store().reader();
         let number = tenant.number();

@@ -14,6 +14,11 @@
 mod harness;
 
 mod approval;
+mod audit;
+mod audit_bad;
+mod audit_export;
+mod audit_openings;
+mod audit_outsider;
 mod auth;
 mod bad_input;
 mod bad_values;

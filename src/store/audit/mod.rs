@@ -9,6 +9,7 @@ pub mod days;
 mod embedded;
 pub mod heads;
 pub(super) mod pending;
+pub mod read;
 pub mod sequence;
 pub mod tiles;
 

@@ -86,6 +86,15 @@ impl Reader {
         .expect("bytes")
     }
 
+    /// The id of an entry that was entered in the audit log and has no place yet.
+    pub async fn waiting_entry(&self) -> String {
+        let ids = match self {
+            Reader::Sqlite(_) => "SELECT lower(hex(entry_id)) FROM audit_pending",
+            Reader::Postgres(_) => "SELECT replace(entry_ids[1]::text, '-', '') FROM audit_pending",
+        };
+        format!("aud_{}", self.texts(ids).await.first().expect("one that waits"))
+    }
+
     /// One column of texts.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());

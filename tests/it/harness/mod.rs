@@ -7,6 +7,7 @@ pub mod clock;
 pub mod contract;
 pub mod database;
 pub mod ledger;
+pub mod log;
 pub mod postgres;
 pub mod raw;
 pub mod stage;
