@@ -63,7 +63,7 @@ impl Store {
                     return Ok(Round::default());
                 };
                 let round = place(&placing).await?;
-                placing.commit().await?;
+                placing.keep().await?;
                 Ok(round)
             }
         }
@@ -159,7 +159,7 @@ impl Store {
             ],
         );
         transaction.execute_raw(leaf).await?;
-        placing.commit().await?;
+        placing.keep().await?;
         Ok(true)
     }
 }
