@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod delivery;
 pub mod domain;
 pub mod edge;
 pub mod flow;

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::audit::AuditStep;
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, consent, first_run, serve, signal, telemetry};
+use super::{apply, audit, consent, doctor, first_run, serve, signal, telemetry};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -63,6 +64,13 @@ enum Command {
         #[command(subcommand)]
         step: ConsentStep,
     },
+    /// Look into the audit logs.
+    Audit {
+        #[command(subcommand)]
+        step: AuditStep,
+    },
+    /// Run every check of this installation, one by one; fails if any does.
+    Doctor,
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -139,6 +147,16 @@ fn dispatch(
             print(&text)?;
             outcome?;
         }
+        Command::Audit { step } => {
+            let config = Config::load(options)?;
+            audit_step(&config, step, json)?;
+        }
+        Command::Doctor => {
+            let config = Config::load(options)?;
+            let (text, outcome) = start(&config)?.block_on(doctor::doctor(&config, &SystemClock, json));
+            print(&text)?;
+            outcome?;
+        }
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
@@ -174,6 +192,21 @@ fn dispatch(
         Command::Migrate { step } => {
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(migrate::migrate(&config, step, &SystemClock, json))?)?;
+        }
+    }
+    Ok(())
+}
+
+fn audit_step(config: &Config, step: AuditStep, json: bool) -> Outcome {
+    let runtime = start(config)?;
+    match step {
+        AuditStep::Check => {
+            let (text, outcome) = runtime.block_on(audit::check::check(config, json))?;
+            print(&text)?;
+            outcome?;
+        }
+        AuditStep::Checkpoint { log, email } => {
+            print(&runtime.block_on(audit::check::checkpoint(config, &log, email, json))?)?;
         }
     }
     Ok(())

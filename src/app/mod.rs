@@ -3,6 +3,7 @@
 //! The clock and the supply of random bytes are made here and nowhere else; everything below gets them as arguments.
 
 pub mod apply;
+pub mod audit;
 pub mod audit_guard;
 pub mod audit_key;
 pub mod bench;
@@ -10,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod demo;
+pub mod doctor;
 pub mod first_run;
 pub mod key_file;
 pub mod migrate;

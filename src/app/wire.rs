@@ -15,7 +15,9 @@ use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
-use crate::flow::audit::LogKeeper;
+use crate::flow::audit::check::{CheckFlow, Checks};
+use crate::flow::audit::push::Pusher;
+use crate::flow::audit::{CheckpointSigner, Guard, LogKeeper};
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -68,6 +70,8 @@ pub struct App {
     pub health: HealthFlow,
     /// The keeper of the audit logs, driven by a timer.
     pub keeper: Arc<LogKeeper>,
+    /// The tamper search, driven by a timer.
+    pub checks: Checks,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     store: Store,
@@ -115,15 +119,18 @@ pub async fn build(
             "a tenant's vendor stands in no registry: its TC strings grant nothing"
         );
     }
-    let guard = FileGuard::open(&config.audit_guard_file)?;
+    let guard: Arc<dyn Guard> = Arc::new(FileGuard::open(&config.audit_guard_file)?);
     let (clock, entropy) = (live.clock(), live.entropy());
     let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
-    let keeper = LogKeeper::new(
+    let name = config.audit_name.clone();
+    let checked = CheckFlow::new(
         Arc::clone(&live),
-        config.audit_name.clone(),
-        Arc::new(signer),
-        Arc::new(guard),
+        name.clone(),
+        Some(signer.public()),
+        Arc::clone(&guard),
     );
+    let checks = Checks::new(checked);
+    let keeper = LogKeeper::new(Arc::clone(&live), name, Arc::new(signer), guard);
     let capacity = config.queue_capacity.get();
     let (ledger, runs) = Ledger::open(&live, capacity, config.node);
     let writers = runs
@@ -142,6 +149,7 @@ pub async fn build(
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),
+        checks: checks.clone(),
         health: health.clone(),
         objects: ObjectsFlow::new(Arc::clone(&live)),
     };
@@ -155,11 +163,22 @@ pub async fn build(
         router,
         health,
         keeper: Arc::new(keeper),
+        checks,
         gate,
         store,
         writers,
         checkpoints,
     })
+}
+
+/// What carries checkpoints out, one for each configured target.
+pub fn pushers(config: &Config, live: &Arc<Live>) -> Vec<Pusher> {
+    let every = std::time::Duration::from_secs(config.audit_push_seconds.get().into());
+    let carriers = config.audit_push.iter().cloned();
+    carriers
+        .map(|target| target.carrier(config.audit_push_allow_private))
+        .map(|carrier| Pusher::new(Arc::clone(live), carrier, every))
+        .collect()
 }
 
 /// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit. So
@@ -192,12 +211,13 @@ impl App {
             router,
             health,
             keeper,
+            checks,
             gate,
             store,
             writers,
             checkpoints,
         } = self;
-        drop((router, health, gate, live));
+        drop((router, health, checks, gate, live));
         for writer in writers {
             join(writer).await;
         }

@@ -39,8 +39,6 @@ pub enum Kind {
     GuardAhead,
     /// The guard file remembers another root.
     GuardContradicted,
-    /// Entries have been waiting for their places too long.
-    Waiting,
     /// A click's row has no leaf in any batch.
     ClickWithoutEntry,
     /// A conversion's row has no verdict.
@@ -73,7 +71,6 @@ impl Kind {
             Kind::CheckpointContradicted => "checkpoint_contradicted",
             Kind::GuardAhead => "guard_ahead",
             Kind::GuardContradicted => "guard_contradicted",
-            Kind::Waiting => "waiting",
             Kind::ClickWithoutEntry => "click_without_entry",
             Kind::ConversionWithoutEntry => "conversion_without_entry",
             Kind::RecordWithoutEntry => "consent_record_without_entry",

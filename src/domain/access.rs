@@ -130,6 +130,7 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("explain_decision", &[Manager, Shop, Auditor, Privacy]),
     ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),
     ("read_consent_report", READ),
+    ("read_audit_check", &[Operator, Manager, Auditor, Privacy]),
 ];
 
 /// Whether a role may call an operation. What does not stand in the table, nobody may.

@@ -1,5 +1,6 @@
 //! The only inbound HTTP. Promise: requests become values, values become answers; nothing is decided here.
 
+pub mod audit_check;
 pub mod auth;
 pub mod click;
 pub mod consent;

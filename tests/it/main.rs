@@ -14,6 +14,7 @@
 mod harness;
 
 mod approval;
+mod audit_check;
 mod auth;
 mod bad_input;
 mod bad_values;

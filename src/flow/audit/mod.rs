@@ -2,8 +2,10 @@
 //!
 //! Promise: nothing is signed that does not extend what was signed before, and nothing is signed that is not durable.
 
+pub mod check;
 pub mod days;
 pub mod keeper;
+pub mod push;
 
 pub use keeper::LogKeeper;
 

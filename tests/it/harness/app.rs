@@ -10,6 +10,7 @@ use einklang::app::wire::{self, App};
 use einklang::domain::provision;
 use einklang::edge::listener::{self, Limits};
 use einklang::flow::Live;
+use einklang::flow::audit::check::Checks;
 use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
 use tokio::net::TcpListener;
@@ -160,6 +161,16 @@ impl TestApp {
             stop,
             serving: tokio::spawn(serving),
         }
+    }
+
+    /// Gives every entry of the audit logs its place and signs them, as the server's timer does.
+    pub async fn keep(&self) {
+        self.app.keeper.finish().await.expect("placed and signed");
+    }
+
+    /// The tamper search.
+    pub fn checks(&self) -> &Checks {
+        &self.app.checks
     }
 
     /// Applies a provisioning file.
