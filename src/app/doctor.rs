@@ -106,7 +106,7 @@ pub async fn doctor(config: &Config, clock: &SystemClock, as_json: bool) -> (Str
 fn folder(config: &Config, sheet: &mut Sheet) {
     let path = config.data_dir.display();
     match std::fs::metadata(&config.data_dir) {
-        Ok(found) if found.permissions().mode() & 0o077 == 0 => {
+        Ok(found) if found.permissions().mode().trailing_zeros() >= 6 => {
             sheet.note(
                 "data_folder",
                 State::Ok,

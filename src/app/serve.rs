@@ -16,6 +16,7 @@ use super::system::{SystemClock, SystemEntropy};
 use super::telemetry;
 use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
+use crate::flow::access::AccessFlow;
 use crate::flow::audit::LogKeeper;
 use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
@@ -28,6 +29,8 @@ const RELOAD_EVERY: Duration = Duration::from_millis(500);
 const PLACE_EVERY: Duration = Duration::from_millis(100);
 /// How long after the start the first tamper search begins: a start has more urgent things to do.
 const SEARCH_FIRST: Duration = Duration::from_mins(5);
+/// How often it is entered who was turned away.
+const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a checkpoint is to be pushed.
 const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
@@ -115,6 +118,7 @@ pub async fn serve(
     let keeping = tokio::spawn(keep_logs(Arc::clone(&app.keeper), stop.clone()));
     let mut besides = JoinSet::new();
     besides.spawn(search(app.checks.clone(), config.audit_check_hours, stop.clone()));
+    besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
     }
@@ -132,6 +136,9 @@ pub async fn serve(
     let _ = inside.await;
     let _ = keeping.await;
     besides.join_all().await;
+    if let Err(error) = app.access.enter_refusals().await {
+        tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
+    }
     if let Err(error) = app.keeper.note_server("server.stopped", "stopped").await {
         tracing::warn!(%error, "that the server stops cannot be entered in the audit log");
     }
@@ -204,6 +211,20 @@ async fn search(checks: Checks, hours: u32, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = run => wait = every,
+        }
+    }
+}
+
+/// Enters in the audit logs who was turned away. What is counted when the server stops is entered when it has stopped.
+async fn enter_refusals(access: AccessFlow, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(REFUSALS_EVERY) => {
+                if let Err(error) = access.enter_refusals().await {
+                    tracing::warn!(%error, "who was turned away cannot be entered in the audit log yet");
+                }
+            }
         }
     }
 }

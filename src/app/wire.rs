@@ -70,6 +70,8 @@ pub struct App {
     pub health: HealthFlow,
     /// The keeper of the audit logs, driven by a timer.
     pub keeper: Arc<LogKeeper>,
+    /// Who was turned away, entered by a timer.
+    pub access: AccessFlow,
     /// The tamper search, driven by a timer.
     pub checks: Checks,
     /// The gate, whose quotas are tidied up by a timer.
@@ -140,8 +142,9 @@ pub async fn build(
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
+    let access = AccessFlow::new(Arc::clone(&live));
     let flows = Flows {
-        access: AccessFlow::new(Arc::clone(&live)),
+        access: access.clone(),
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,
@@ -163,6 +166,7 @@ pub async fn build(
         router,
         health,
         keeper: Arc::new(keeper),
+        access,
         checks,
         gate,
         store,
@@ -211,6 +215,7 @@ impl App {
             router,
             health,
             keeper,
+            access,
             checks,
             gate,
             store,
@@ -218,6 +223,10 @@ impl App {
             checkpoints,
         } = self;
         drop((router, health, checks, gate, live));
+        if let Err(error) = access.enter_refusals().await {
+            tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
+        }
+        drop(access);
         for writer in writers {
             join(writer).await;
         }

@@ -15,6 +15,7 @@ mod harness;
 
 mod approval;
 mod audit_check;
+mod audit_events;
 mod auth;
 mod bad_input;
 mod bad_values;

@@ -168,6 +168,20 @@ impl TestApp {
         self.app.keeper.finish().await.expect("placed and signed");
     }
 
+    /// Enters who was turned away, as the server's timer does; returns how many entries that made.
+    pub async fn enter_refusals(&self) -> usize {
+        self.app.access.enter_refusals().await.expect("entered")
+    }
+
+    /// Enters that the server started or stopped, as the server does.
+    pub async fn note_server(&self, action: &'static str, outcome: &'static str) {
+        self.app
+            .keeper
+            .note_server(action, outcome)
+            .await
+            .expect("entered");
+    }
+
     /// The tamper search.
     pub fn checks(&self) -> &Checks {
         &self.app.checks
