@@ -11,6 +11,7 @@ use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
+use crate::delivery::checkpoint::TIMEOUT;
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
@@ -180,7 +181,7 @@ pub fn pushers(config: &Config, live: &Arc<Live>) -> Vec<Pusher> {
     let every = std::time::Duration::from_secs(config.audit_push_seconds.get().into());
     let carriers = config.audit_push.iter().cloned();
     carriers
-        .map(|target| target.carrier(config.audit_push_allow_private))
+        .map(|target| target.carrier(config.audit_push_allow_private, TIMEOUT))
         .map(|carrier| Pusher::new(Arc::clone(live), carrier, every))
         .collect()
 }

@@ -13,7 +13,7 @@ use super::address::is_public;
 use crate::flow::audit::push::{Carrier, Carrying, LatestCheckpoint, PushFailed};
 
 /// How long a delivery may take altogether.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where checkpoints go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +49,10 @@ impl Target {
         }
     }
 
-    /// What carries there.
-    pub fn carrier(self, allow_private: bool) -> Box<dyn Carrier> {
+    /// What carries there, or gives up after this time.
+    pub fn carrier(self, allow_private: bool, timeout: Duration) -> Box<dyn Carrier> {
         match self {
-            Self::Folder(folder) => Box::new(IntoFolder(folder)),
+            Self::Folder(folder) => Box::new(IntoFolder { folder, timeout }),
             Self::Url(url) => {
                 // The path, the query and the user may hold a secret.
                 let label = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
@@ -60,6 +60,7 @@ impl Target {
                     url,
                     label,
                     allow_private,
+                    timeout,
                 })
             }
         }
@@ -70,6 +71,7 @@ struct ByPost {
     url: Url,
     label: String,
     allow_private: bool,
+    timeout: Duration,
 }
 
 impl ByPost {
@@ -98,7 +100,7 @@ impl ByPost {
         let mut client = reqwest::Client::builder()
             .redirect(Policy::none())
             .no_proxy()
-            .timeout(TIMEOUT)
+            .timeout(self.timeout)
             .https_only(!self.allow_private);
         if let Some(Host::Domain(name)) = self.url.host() {
             // Exactly what was checked is connected to: a name that leads elsewhere a moment later changes nothing.
@@ -128,13 +130,16 @@ impl Carrier for ByPost {
 
     fn carry<'a>(&'a self, checkpoint: &'a LatestCheckpoint) -> Carrying<'a> {
         Box::pin(async {
-            let posting = tokio::time::timeout(TIMEOUT, self.post(checkpoint.note.clone()));
+            let posting = tokio::time::timeout(self.timeout, self.post(checkpoint.note.clone()));
             posting.await.unwrap_or(Err(PushFailed::TimedOut))
         })
     }
 }
 
-struct IntoFolder(PathBuf);
+struct IntoFolder {
+    folder: PathBuf,
+    timeout: Duration,
+}
 
 impl Carrier for IntoFolder {
     fn label(&self) -> &'static str {
@@ -143,10 +148,10 @@ impl Carrier for IntoFolder {
 
     fn carry<'a>(&'a self, checkpoint: &'a LatestCheckpoint) -> Carrying<'a> {
         Box::pin(async {
-            let (folder, checkpoint) = (self.0.clone(), checkpoint.clone());
+            let (folder, checkpoint) = (self.folder.clone(), checkpoint.clone());
             // A folder on another machine may hang.
             let writing = tokio::task::spawn_blocking(move || write_both(&folder, &checkpoint));
-            match tokio::time::timeout(TIMEOUT, writing).await {
+            match tokio::time::timeout(self.timeout, writing).await {
                 Err(_) => Err(PushFailed::TimedOut),
                 Ok(Ok(Ok(()))) => Ok(()),
                 Ok(_) => Err(PushFailed::Unwritable),
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn a_label_holds_no_secret() {
         let target = Target::parse("https://user:canary@a.example/canary?canary=1", false).expect("a target");
-        assert_eq!(target.carrier(false).label(), "https://a.example");
+        assert_eq!(target.carrier(false, TIMEOUT).label(), "https://a.example");
     }
 
     #[tokio::test]
@@ -232,7 +237,9 @@ mod tests {
         // Other ways to write 127.0.0.1 are read as what they are.
         let disguised = ["https://0x7f.1/", "https://2130706433/", "https://0177.0.0.1/"];
         for text in literal.into_iter().chain(by_name).chain(disguised) {
-            let carrier = Target::parse(text, false).expect("a target").carrier(false);
+            let carrier = Target::parse(text, false)
+                .expect("a target")
+                .carrier(false, TIMEOUT);
             let failed = carrier.carry(&checkpoint("a")).await;
             assert_eq!(failed, Err(PushFailed::PrivateAddress), "{text}");
         }
@@ -242,7 +249,7 @@ mod tests {
     async fn a_folder_gets_one_file_for_each_size_and_the_latest() {
         let folder = tempfile::tempdir().expect("a folder");
         let below = folder.path().join("made");
-        let carrier = Target::Folder(below.clone()).carrier(false);
+        let carrier = Target::Folder(below.clone()).carrier(false, TIMEOUT);
         carrier
             .carry(&checkpoint("a.example/audit/server/0"))
             .await

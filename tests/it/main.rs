@@ -16,6 +16,7 @@ mod harness;
 mod approval;
 mod audit_check;
 mod audit_events;
+mod audit_push;
 mod auth;
 mod bad_input;
 mod bad_values;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use einklang::app::audit_key;
 use einklang::app::config::{Config, Options};
 use einklang::app::system::SystemEntropy;
 use einklang::app::wire::{self, App};
@@ -13,6 +14,7 @@ use einklang::flow::Live;
 use einklang::flow::audit::check::Checks;
 use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
+use einklang::store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -180,6 +182,14 @@ impl TestApp {
             .note_server(action, outcome)
             .await
             .expect("entered");
+    }
+
+    /// The public half of the key that signs checkpoints.
+    pub async fn audit_public_key(&self) -> [u8; 32] {
+        let store = Store::connect(&self.database.url).await.expect("opened");
+        let key = audit_key::public(&self.database.data_dir().join("audit.key"), &store).await;
+        store.close().await;
+        key.expect("read").expect("a key")
     }
 
     /// The tamper search.
