@@ -41,6 +41,11 @@ impl Checks {
         }
     }
 
+    /// What searches.
+    pub fn flow(&self) -> &CheckFlow {
+        &self.flow
+    }
+
     /// Searches everything without hurry, remembers the result, and enters in the server's log that it was done.
     pub async fn run(&self) -> Result<Arc<CheckReport>, FlowError> {
         let extent = Extent {
