@@ -108,7 +108,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// An error with what caused it, each text once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -278,11 +278,7 @@ impl Config {
         if !operator_key.as_deref().is_none_or(valid_api_key) {
             return Err(ConfigError::OperatorKey);
         }
-        let audit_name = options.audit_name.or(file.audit_name);
-        let audit_name = audit_name.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
-        if !is_host_name(&audit_name) {
-            return Err(ConfigError::AuditName);
-        }
+        let audit_name = audit_name(options.audit_name.or(file.audit_name))?;
         let allow_private = options
             .audit_push_allow_private
             .or(file.audit_push_allow_private)
@@ -361,6 +357,15 @@ fn read(path: &Path) -> Result<FileKeys, ConfigError> {
         let line = before.matches('\n').count() + 1;
         ConfigError::Wrong(path.to_owned(), line, error.message().to_owned())
     })
+}
+
+fn audit_name(given: Option<String>) -> Result<String, ConfigError> {
+    let name = given.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
+    if is_host_name(&name) {
+        Ok(name)
+    } else {
+        Err(ConfigError::AuditName)
+    }
 }
 
 fn targets(texts: &[String], allow_private: bool) -> Result<Vec<Target>, ConfigError> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::audit_guard::FileGuard;
+use super::cli::chain;
 use super::config::{Config, DEFAULT_AUDIT_NAME};
 use super::system::{SystemClock, SystemEntropy};
 use super::{audit, audit_key, registries, root_key};
@@ -155,8 +156,10 @@ async fn open(config: &Config, sheet: &mut Sheet) -> Option<Store> {
             Some(store)
         }
         Err(error) => {
-            let sentence =
-                format!("The database cannot be opened: {error}. Is it running, and is the URL right?");
+            let sentence = format!(
+                "The database cannot be opened: {}. Is it running, and is the URL right?",
+                chain(&error)
+            );
             sheet.note("database", State::Failed, sentence);
             None
         }
@@ -172,12 +175,9 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
                 "SQLite finds its file damaged (PRAGMA quick_check). Stop the server and restore a backup.";
             sheet.note("integrity", State::Failed, sentence);
         }
-        Err(error) => sheet.note("integrity", State::Failed, error.to_string()),
+        Err(error) => sheet.note("integrity", State::Failed, chain(&error)),
     }
-    let pending = store
-        .pending_migrations()
-        .await
-        .map_err(|error| error.to_string());
+    let pending = store.pending_migrations().await.map_err(|error| chain(&error));
     let migrations = pending.and_then(|pending| match pending {
         0 => Ok("The schema is the one that this version knows.".to_owned()),
         some => Err(format!(
@@ -237,7 +237,7 @@ async fn partitions(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
             );
             sheet.note("partitions", State::Failed, sentence);
         }
-        Err(error) => sheet.note("partitions", State::Failed, error.to_string()),
+        Err(error) => sheet.note("partitions", State::Failed, chain(&error)),
     }
 }
 
@@ -258,7 +258,7 @@ async fn keys(
             None
         }
         Err(error) => {
-            sheet.note("root_key", State::Failed, error.to_string());
+            sheet.note("root_key", State::Failed, chain(&error));
             None
         }
     };
@@ -273,7 +273,7 @@ async fn keys(
             sheet.note("audit_key", State::Failed, sentence);
         }
         Ok(None) => sheet.note("audit_key", State::Failed, none),
-        Err(error) => sheet.note("audit_key", State::Failed, error.to_string()),
+        Err(error) => sheet.note("audit_key", State::Failed, chain(&error)),
     }
     let guard = FileGuard::open(&config.audit_guard_file);
     let exists = config.audit_guard_file.exists();
@@ -286,7 +286,7 @@ async fn keys(
                 "There is no guard file: a rewound log would not be noticed here. Is the path right?";
             sheet.note("guard_file", State::Warning, sentence);
         }
-        Err(error) => sheet.note("guard_file", State::Failed, error.to_string()),
+        Err(error) => sheet.note("guard_file", State::Failed, chain(&error)),
     }
     root
 }
@@ -307,7 +307,7 @@ async fn waiting(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
                 sheet.note("waiting_entries", State::Ok, sentence);
             }
         }
-        Err(error) => sheet.note("waiting_entries", State::Failed, error.to_string()),
+        Err(error) => sheet.note("waiting_entries", State::Failed, chain(&error)),
     }
     unsigned(store, clock, sheet).await;
 }
@@ -318,7 +318,7 @@ async fn unsigned(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
     let heads = match heads {
         Ok(heads) => heads,
         Err(error) => {
-            sheet.note("checkpoints", State::Failed, error.to_string());
+            sheet.note("checkpoints", State::Failed, chain(&error));
             return;
         }
     };
@@ -342,16 +342,13 @@ async fn unsigned(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
 
 async fn search(config: &Config, store: &Store, root: Secret, sheet: &mut Sheet) {
     let result = async {
-        let registries = registries::load(config).map_err(|error| error.to_string())?;
+        let registries = registries::load(config).map_err(|error| chain(&error))?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let live = Live::start(store.clone(), root, clock, entropy, registries).await;
-        let live = live.map_err(|error| error.to_string())?;
+        let live = live.map_err(|error| chain(&error))?;
         let flow = audit::check::flow(config, store, live).await;
-        let flow = flow.map_err(|error| error.to_string())?;
-        let report = flow
-            .run(Extent::default())
-            .await
-            .map_err(|error| error.to_string())?;
+        let flow = flow.map_err(|error| chain(&error))?;
+        let report = flow.run(Extent::default()).await.map_err(|error| chain(&error))?;
         match report.findings.first() {
             None => Ok(format!(
                 "The audit logs, {} entries, and the tables fit together.",

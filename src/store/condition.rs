@@ -59,7 +59,7 @@ impl Store {
         }
         let first: Option<TextRow> = self
             .ask(
-                "SELECT quick_check AS text FROM pragma_quick_check(1)",
+                "SELECT quick_check AS text FROM pragma_quick_check LIMIT 1",
                 Vec::new(),
             )
             .await?;
