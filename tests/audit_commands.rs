@@ -2,6 +2,10 @@
 //! server pushes into a folder.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test that waits for a process gives up at some time"
+)]
 
 mod binary;
 #[path = "it/harness/client.rs"]

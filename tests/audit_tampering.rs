@@ -9,6 +9,7 @@
     clippy::print_stdout,
     reason = "the figures of a run are shown with --nocapture"
 )]
+#![expect(clippy::disallowed_methods, reason = "how long a search takes is measured")]
 
 #[path = "it/harness/mod.rs"]
 #[macro_use]

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::harness::app::TestApp;
 
 /// The interval of these tests; the clock is theirs.
-const EVERY: Duration = Duration::from_secs(3_600);
+const EVERY: Duration = Duration::from_hours(1);
 /// How long a target may take: the only real time here.
 const TIMEOUT: Duration = Duration::from_millis(300);
 

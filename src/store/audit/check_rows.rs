@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::check::StoredEntry;
 use crate::domain::ids::{ClickId, ClickKey, time_ordered};
+use crate::domain::keys::epoch_of;
 use crate::store::connect::StoreError;
 use crate::store::tx::Reader;
 use entity::click_salt;
@@ -66,6 +67,25 @@ pub struct NamedRow {
 }
 
 #[derive(Debug, FromQueryResult)]
+struct EpochKey {
+    tenant: i64,
+    number: i64,
+    created_at_ms: i64,
+}
+
+impl EpochKey {
+    /// The keys of a tenant's first month and the one after it are made with the tenant, and told by its own entry.
+    fn named(self) -> Option<NamedRow> {
+        let first = i64::from(epoch_of(self.created_at_ms.div_euclid(1_000)));
+        (self.number > first + 1).then(|| NamedRow {
+            tenant: self.tenant,
+            kind: "epoch".to_owned(),
+            number: self.number,
+        })
+    }
+}
+
+#[derive(Debug, FromQueryResult)]
 struct SpanRow {
     tenant: i64,
     entry_id: Uuid,
@@ -81,9 +101,8 @@ const SPAN: &str = "SELECT tenant, entry_id, body, hashes FROM audit_entry WHERE
      AND entry_id < $3 AND substr(body, 1, $4) = $5 ORDER BY entry_id LIMIT $6";
 const MOMENTS: &str = "SELECT DISTINCT recorded_at_ms, policy_version FROM consent_record \
      WHERE tenant = $1 AND recorded_at_ms > $2 ORDER BY recorded_at_ms LIMIT 20000";
-/// Keys that were made with their tenant are told by the tenant's own entry.
-const EPOCH_KEYS: &str = "SELECT k.tenant, 'epoch' AS kind, k.number FROM wrapped_key k \
-     JOIN tenant t ON t.tenant = k.tenant WHERE k.purpose = 'epoch' AND k.created_at_ms > t.created_at_ms";
+const EPOCH_KEYS: &str = "SELECT k.tenant, k.number, t.created_at_ms FROM wrapped_key k \
+     JOIN tenant t ON t.tenant = k.tenant WHERE k.purpose = 'epoch'";
 
 /// The tables of objects: the word in entries, the table, the column of the number.
 const OBJECTS: [(&str, &str, &str); 10] = [
@@ -201,7 +220,8 @@ impl Reader<'_> {
             let text = format!("SELECT tenant, '{kind}' AS kind, {column} AS number FROM {table}");
             rows.extend(self.rows::<NamedRow>(&text, Vec::new()).await?);
         }
-        rows.extend(self.rows::<NamedRow>(EPOCH_KEYS, Vec::new()).await?);
+        let keys = self.rows::<EpochKey>(EPOCH_KEYS, Vec::new()).await?;
+        rows.extend(keys.into_iter().filter_map(EpochKey::named));
         Ok(rows)
     }
 }
