@@ -246,6 +246,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_without_tls_carries_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let target = Target::parse(&format!("https://{at}/"), true).expect("a target");
+        let carrier = target.carrier(true, TIMEOUT);
+        let one = checkpoint("a");
+        let hang_up = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut first = [0; 5];
+            tokio::io::AsyncReadExt::read_exact(&mut stream, &mut first)
+                .await
+                .expect("read");
+            first
+        };
+        let (carried, first) = tokio::join!(carrier.carry(&one), hang_up);
+        // A handshake (RFC 8446, section 5.1), and nothing of the note.
+        assert_eq!((carried, first[0]), (Err(PushFailed::Unreachable), 22));
+    }
+
+    #[tokio::test]
     async fn a_folder_gets_one_file_for_each_size_and_the_latest() {
         let folder = tempfile::tempdir().expect("a folder");
         let below = folder.path().join("made");

@@ -197,6 +197,50 @@ both!(
     }
 );
 
+both!(a_search_beside_traffic_finds_nothing, async |app: &TestApp| {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    let is_over = AtomicBool::new(false);
+    let visit = async |number: usize| {
+        let token = app.token("Ab3xK9").await;
+        let order = format!("A-{number}");
+        let pairs = [("token", token.as_str()), ("order_id", &order), ("consent", "1")];
+        app.shop().postback(&pairs).await.is(200, "recorded", "accepted");
+        app.shop()
+            .postback(&[("order_id", order.as_str()), ("consent", "1")])
+            .await;
+        if number.is_multiple_of(3) {
+            let body = serde_json::json!({"token": token, "consent": "0"});
+            app.shop().post("/v1/consent-signals", &body).await;
+        }
+        app.clock.advance_seconds(1);
+    };
+    let traffic = async {
+        for number in 0..40 {
+            let place = number * 4;
+            tokio::join!(visit(place), visit(place + 1), visit(place + 2), visit(place + 3));
+        }
+        is_over.store(true, Relaxed);
+    };
+    let keeper = async {
+        while !is_over.load(Relaxed) {
+            app.keep().await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let searches = async {
+        let mut count = 0;
+        while !is_over.load(Relaxed) {
+            let extent = einklang::flow::audit::check::Extent::default();
+            let report = app.checks().flow().run(extent).await.expect("searched");
+            assert_eq!(kinds(&report), [], "{:#?}", report.findings);
+            count += 1;
+        }
+        count
+    };
+    let ((), (), count) = tokio::join!(traffic, keeper, searches);
+    assert!(count > 2, "only {count} searches beside the traffic");
+});
+
 /// The configuration names a target by its place only.
 #[test]
 fn a_target_that_is_none_is_refused_without_being_repeated() {

@@ -27,7 +27,7 @@ use crate::audit::tiles::{TILE_WIDTH, TileId};
 use crate::domain::ids::{TenantId, time_ordered};
 use crate::flow::{FlowError, Live};
 use crate::store::audit::LogKey;
-use crate::store::audit::check::{CheckState, KeptCheckpoint, LogState, StoredEntry};
+use crate::store::audit::check::{CheckState, KeptCheckpoint, LogState, StoredEntry, WAITING_MAX};
 
 /// Tiles of entries that are read at once: a batch's entry can have some tens of kilobytes of hashes beside it.
 const PAGE_TILES: u64 = 4;
@@ -147,7 +147,9 @@ impl CheckFlow {
             read_entry(entry, None, &mut run);
         }
         if !extent.logs_only {
-            run.tally.hold_against(&state, &mut run.found);
+            if state.waiting.len() < WAITING_MAX {
+                run.tally.hold_against(&state, &mut run.found);
+            }
             self.tables(wanted, &mut run).await?;
         }
         Ok(CheckReport {

@@ -15,7 +15,7 @@ use crate::audit::tiles::TileId;
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::Reader;
 
-/// The most waiting entries that are looked at.
+/// The most waiting entries that are looked at; where there are more, sums cannot be compared.
 pub const WAITING_MAX: usize = 50_000;
 
 /// One epoch of a log.
