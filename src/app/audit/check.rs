@@ -173,8 +173,7 @@ pub async fn checkpoint(
          stands for them. Please keep it: with it you, or anybody you trust, can show later that no entry before it\n\
          was changed or taken away, without having to trust the server that keeps the log.\n\n\
          To verify the signature, save the block below as it is and give it, with the verifier key, to any program\n\
-         for signed notes (C2SP signed-note), or run:\n\n\
-             einklang audit verify EXPORT --key KEYFILE\n\n\
+         for signed notes (C2SP signed-note). `einklang audit verify` holds an export of the log against it.\n\n\
          Verifier key:\n\n{}\n\nPublic key:\n\n{}\n\
          Compare both with what you were given before: a key that arrives with its own signature proves nothing.\n\n\
          Checkpoint:\n\n{}",
