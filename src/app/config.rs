@@ -10,6 +10,7 @@ use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use crate::delivery::checkpoint::{NoTarget, Target};
 use crate::domain::campaign::valid_api_key;
 
 /// Options of the commands that open the database, as flags and environment variables.
@@ -53,6 +54,30 @@ pub struct Options {
     /// The host name that the audit logs' origins begin with; fixed for a log once it is signed [default: einklang.invalid].
     #[arg(long, env = "EINKLANG_AUDIT_NAME", value_name = "NAME", global = true)]
     pub audit_name: Option<String>,
+    /// Hours between two comparisons of the audit logs with the database; 0 for none [default: 24].
+    #[arg(long, env = "EINKLANG_AUDIT_CHECK_HOURS", value_name = "HOURS", global = true)]
+    pub audit_check_hours: Option<u32>,
+    /// Where checkpoints are pushed to: `file:/FOLDER` or an https URL; may be repeated [default: nowhere].
+    #[arg(
+        long,
+        env = "EINKLANG_AUDIT_PUSH",
+        value_name = "TARGET",
+        value_delimiter = ',',
+        hide_env_values = true,
+        global = true
+    )]
+    pub audit_push: Option<Vec<String>>,
+    /// Seconds between two pushes to a target [default: 3600].
+    #[arg(
+        long,
+        env = "EINKLANG_AUDIT_PUSH_SECONDS",
+        value_name = "SECONDS",
+        global = true
+    )]
+    pub audit_push_seconds: Option<NonZeroU32>,
+    /// Let pushes go to private and loopback addresses, and over plain http.
+    #[arg(long, env = "EINKLANG_AUDIT_PUSH_ALLOW_PRIVATE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", global = true)]
+    pub audit_push_allow_private: Option<bool>,
     /// A list of consent platforms (`cmp-list.json`); strings of others then count for nothing [default: none].
     #[arg(long, env = "EINKLANG_CMP_LIST_FILE", value_name = "FILE", global = true)]
     pub cmp_list_file: Option<PathBuf>,
@@ -137,6 +162,10 @@ struct FileKeys {
     audit_key_file: Option<PathBuf>,
     audit_guard_file: Option<PathBuf>,
     audit_name: Option<String>,
+    audit_check_hours: Option<u32>,
+    audit_push: Option<Vec<String>>,
+    audit_push_seconds: Option<NonZeroU32>,
+    audit_push_allow_private: Option<bool>,
     cmp_list_file: Option<PathBuf>,
     vendor_list_file: Option<PathBuf>,
     vendor_registrations_file: Option<PathBuf>,
@@ -170,6 +199,14 @@ pub struct Config {
     pub audit_guard_file: PathBuf,
     /// What the audit logs' origins begin with.
     pub audit_name: String,
+    /// Hours between two tamper searches; 0: none.
+    pub audit_check_hours: u32,
+    /// Where checkpoints are pushed to.
+    pub audit_push: Vec<Target>,
+    /// How often, in seconds.
+    pub audit_push_seconds: NonZeroU32,
+    /// Whether private addresses are taken.
+    pub audit_push_allow_private: bool,
     /// The list of consent platforms.
     pub cmp_list_file: Option<PathBuf>,
     /// The Global Vendor List.
@@ -208,6 +245,9 @@ pub enum ConfigError {
     /// The audit logs' name is not a host name.
     #[error("audit_name has to be a host name: letters, digits, dots and hyphens, at most 253 characters.")]
     AuditName,
+    /// A target of checkpoints cannot be used. Which one is said by its place: it may hold a secret.
+    #[error("audit_push, target {0}: {1}.")]
+    AuditPush(usize, #[source] NoTarget),
     /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
     #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
     OperatorKey,
@@ -215,6 +255,8 @@ pub enum ConfigError {
 
 const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
 const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
+const DEFAULT_AUDIT_CHECK_HOURS: u32 = 24;
+const DEFAULT_AUDIT_PUSH_SECONDS: u32 = 3_600;
 /// A name that nobody can own: production has to say what its logs are called.
 pub const DEFAULT_AUDIT_NAME: &str = "einklang.invalid";
 
@@ -236,11 +278,13 @@ impl Config {
         if !operator_key.as_deref().is_none_or(valid_api_key) {
             return Err(ConfigError::OperatorKey);
         }
-        let audit_name = options.audit_name.or(file.audit_name);
-        let audit_name = audit_name.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
-        if !is_host_name(&audit_name) {
-            return Err(ConfigError::AuditName);
-        }
+        let audit_name = audit_name(options.audit_name.or(file.audit_name))?;
+        let allow_private = options
+            .audit_push_allow_private
+            .or(file.audit_push_allow_private)
+            .unwrap_or(false);
+        let audit_push = options.audit_push.or(file.audit_push).unwrap_or_default();
+        let audit_push = targets(&audit_push, allow_private)?;
         let in_data = |name| data_dir.join(name);
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
@@ -261,6 +305,17 @@ impl Config {
                 .or(file.audit_guard_file)
                 .unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
+            audit_check_hours: options
+                .audit_check_hours
+                .or(file.audit_check_hours)
+                .unwrap_or(DEFAULT_AUDIT_CHECK_HOURS),
+            audit_push,
+            audit_push_seconds: options
+                .audit_push_seconds
+                .or(file.audit_push_seconds)
+                .or(NonZeroU32::new(DEFAULT_AUDIT_PUSH_SECONDS))
+                .unwrap_or(NonZeroU32::MAX),
+            audit_push_allow_private: allow_private,
             data_dir,
             cmp_list_file: options.cmp_list_file.or(file.cmp_list_file),
             vendor_list_file: options.vendor_list_file.or(file.vendor_list_file),
@@ -302,6 +357,23 @@ fn read(path: &Path) -> Result<FileKeys, ConfigError> {
         let line = before.matches('\n').count() + 1;
         ConfigError::Wrong(path.to_owned(), line, error.message().to_owned())
     })
+}
+
+fn audit_name(given: Option<String>) -> Result<String, ConfigError> {
+    let name = given.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
+    if is_host_name(&name) {
+        Ok(name)
+    } else {
+        Err(ConfigError::AuditName)
+    }
+}
+
+fn targets(texts: &[String], allow_private: bool) -> Result<Vec<Target>, ConfigError> {
+    let read = |(number, text): (usize, &String)| {
+        let target = Target::parse(text, allow_private);
+        target.map_err(|error| ConfigError::AuditPush(number, error))
+    };
+    (1..).zip(texts).map(read).collect()
 }
 
 fn is_host_name(text: &str) -> bool {

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod demo;
+pub mod doctor;
 pub mod first_run;
 pub mod key_file;
 pub mod migrate;

@@ -145,6 +145,7 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_log_checkpoint", READ_LOG),
     ("read_log_tile", READ_LOG),
     ("read_log_bundle", READ_LOG),
+    ("read_audit_check", &[Operator, Manager, Auditor, Privacy]),
 ];
 
 /// Whether a role may call an operation. What does not stand in the table, nobody may.

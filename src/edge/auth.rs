@@ -24,6 +24,7 @@ use super::problem::Problem;
 use crate::domain::access::{Principal, TABLE, may};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
+use crate::flow::refusals::Claimant;
 
 const WINDOW_SECONDS: u32 = 60;
 
@@ -210,9 +211,11 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         Some(principal) => Caller::Key(principal.tenant, principal.key),
         None => Caller::Address(address_key(address)),
     };
+    let claimant = claimant(&gate.access, principal.as_ref(), &request);
     let left = match gate.take(caller) {
         Ok(left) => left,
         Err(wait) => {
+            gate.access.refused(claimant, operation, Reason::RateLimited);
             let mut problem = Problem::new(Reason::RateLimited);
             problem.retry_after_seconds = u32::try_from(wait.as_secs()).unwrap_or(WINDOW_SECONDS).max(1);
             return with_limits(problem.into_response(), &gate, 0);
@@ -229,7 +232,29 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         None if signed && !presented => next.run(request).await,
         None => Problem::new(Reason::Unauthenticated).into_response(),
     };
+    // Handlers turn away too: for a signature that does not fit, or for an address.
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        gate.access.refused(claimant, operation, problem.reason);
+    }
     with_limits(response, &gate, left)
+}
+
+/// Who asks, as far as that is known or claimed.
+fn claimant(access: &AccessFlow, principal: Option<&Principal>, request: &Request) -> Claimant {
+    if let Some(principal) = principal {
+        return Claimant::Key(principal.tenant, principal.key);
+    }
+    let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let named = match template {
+        Some("/postback/{shop}") => request.uri().path().strip_prefix("/postback/"),
+        _ => request
+            .headers()
+            .get("einklang-shop")
+            .and_then(|value| value.to_str().ok()),
+    };
+    named
+        .and_then(|reference| access.shop(reference))
+        .unwrap_or(Claimant::Unknown)
 }
 
 fn entrance(entrances: &Entrances, request: &Request) -> Entrance {

@@ -11,7 +11,8 @@ use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
-    audit, click, consent, contract, correction, explain, health, objects, postback, records, report, signal,
+    audit, audit_check, click, consent, contract, correction, explain, health, objects, postback, records,
+    report, signal,
 };
 
 /// The parts of the document that belong to no operation.
@@ -30,7 +31,7 @@ use super::{
     tags(
         (name = "api-keys", description = "Keys that sign in; a key carries one role and one tenant."),
         (name = "approvals", description = "Changes that take effect only by the word of another user."),
-        (name = "audit", description = "The audit log: entries, proofs, checkpoints, openings, and the log itself as tiles."),
+        (name = "audit", description = "The audit log: entries, proofs, checkpoints, openings, the log itself as tiles, and whether it and the database fit together."),
         (name = "campaigns", description = "What is advertised, where its clicks land, and how long they count."),
         (name = "click", description = "Tracking links, followed by visitors."),
         (name = "consent", description = "Changes of consent that a shop forwards, what a signal says, and why a decision is what it is."),
@@ -92,6 +93,7 @@ fn parts() -> Vec<Document> {
         report::routes().into_openapi(),
         explain::routes().into_openapi(),
         signal::routes().into_openapi(),
+        audit_check::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
     ]

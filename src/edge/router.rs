@@ -17,11 +17,13 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    audit, click, consent, correction, explain, health, objects, openapi, postback, records, report, signal,
+    audit, audit_check, click, consent, correction, explain, health, objects, openapi, postback, records,
+    report, signal,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::audit::AuditFlow;
+use crate::flow::audit::check::Checks;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -56,6 +58,8 @@ pub struct Flows {
     pub report: ReportFlow,
     /// Looking into signals.
     pub signal: SignalFlow,
+    /// The tamper search.
+    pub checks: Checks,
     /// Health.
     pub health: HealthFlow,
     /// The management of objects.
@@ -93,6 +97,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))
         .merge(signal::routes().with_state(flows.signal))
+        .merge(audit_check::routes().with_state(flows.checks))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .split_for_parts();

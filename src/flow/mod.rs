@@ -16,6 +16,7 @@ pub mod objects;
 pub mod privacy;
 pub mod provision;
 pub mod records;
+pub mod refusals;
 pub mod report;
 pub mod signal;
 

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use einklang::app::audit::{self, AuditStep};
+use einklang::app::audit::{self, OfflineStep};
 use serde_json::Value;
 
 use crate::audit::history;
@@ -40,7 +40,7 @@ fn verify(tar: &[u8], vkey: &str, since: Option<&str>) -> Value {
         std::fs::write(&kept, note).expect("written");
         kept
     });
-    let step = AuditStep::Verify {
+    let step = OfflineStep::Verify {
         export,
         key: vkey.to_owned(),
         since,

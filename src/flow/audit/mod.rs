@@ -2,6 +2,7 @@
 //!
 //! Promise: nothing is signed that does not extend what was signed before, and nothing is signed that is not durable.
 
+pub mod check;
 pub mod clicks;
 pub mod days;
 pub mod export;
@@ -9,6 +10,7 @@ pub mod keeper;
 pub mod list;
 pub mod opening;
 pub mod published;
+pub mod push;
 pub mod read;
 
 pub use keeper::LogKeeper;

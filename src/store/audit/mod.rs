@@ -5,6 +5,8 @@
 //! rate, so entries wait in `audit_pending` and one sequencer at a time moves them. Never by "id greater than the last":
 //! what commits late would be passed over for ever; the sequencer takes away what it sees.
 
+pub mod check;
+pub mod check_rows;
 pub mod days;
 mod embedded;
 pub mod heads;

@@ -142,6 +142,18 @@ impl Reader {
             .await
     }
 
+    /// The entries of a tenant's audit log, placed or waiting; 0 is the server's.
+    pub async fn entries(&self, tenant: i64) -> Vec<serde_json::Value> {
+        let sql = AssertSqlSafe(format!("SELECT body FROM audit_entry WHERE tenant = {tenant}"));
+        let bodies: Vec<Vec<u8>> = match self {
+            Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .expect("bodies");
+        let json = |body: &Vec<u8>| serde_json::from_slice(body).expect("JSON");
+        bodies.iter().map(json).collect()
+    }
+
     /// The number of a tenant.
     pub async fn tenant(&self, slug: &str) -> i64 {
         self.number(&format!("SELECT tenant FROM tenant WHERE slug = '{slug}'"))
