@@ -43,8 +43,8 @@ const FOLDERS: [Folder; 9] = [
         prefix: "src/flow/",
         modules: Some("domain audit store"),
         crates: Some(
-            "base64 chrono chrono_tz hex ipnet metrics serde serde_json thiserror tokio tokio_util tracing url uuid \
-             zeroize",
+            "base64 chrono chrono_tz hex ipnet metrics quick_cache serde serde_json thiserror tokio tokio_util tracing url \
+             uuid zeroize",
         ),
         pure: false,
     },

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::proofs::Proofs;
 use super::{CheckpointSigner, log_name};
 use crate::audit::merkle::{Hash, leaf_hash};
 use crate::audit::note::{key_id, public_pem, vkey};
@@ -31,6 +32,7 @@ pub struct AuditFlow {
     name: Arc<str>,
     pub(super) signer: Arc<dyn CheckpointSigner>,
     public: [u8; 32],
+    proofs: Proofs,
 }
 
 /// How a caller names an entry.
@@ -124,6 +126,7 @@ impl AuditFlow {
             live,
             name: name.into(),
             public: signer.public(),
+            proofs: Proofs::default(),
             signer,
         }
     }
@@ -175,7 +178,10 @@ impl AuditFlow {
             // It has its place, and the next checkpoint is about to be signed.
             (None, _) => return Err(self.not_yet()),
         };
-        let hashes = reader.log_inclusion(state.log, leaf.index, size).await?;
+        let hashes = self
+            .proofs
+            .inclusion(&reader, state.log, leaf.index, size)
+            .await?;
         Ok(Inclusion {
             origin: self.origin(principal, &state)?,
             leaf_hash: leaf_hash(&leaf.body),
@@ -209,7 +215,7 @@ impl AuditFlow {
             return Err(FlowError::Missing(name));
         }
         let reader = self.live.store().reader();
-        let hashes = reader.log_consistency(state.log, old, new).await?;
+        let hashes = self.proofs.consistency(&reader, state.log, old, new).await?;
         let checkpoints = [
             reader.checkpoint_of(state.log, old).await?,
             reader.checkpoint_of(state.log, new).await?,

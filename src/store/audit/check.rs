@@ -107,11 +107,14 @@ const DAYS: &str = "SELECT d.tenant, d.day, CAST(COALESCE(SUM(s.events), 0) AS B
      LEFT JOIN stat_untracked s ON s.tenant = d.tenant AND s.day = d.day GROUP BY d.tenant, d.day";
 const LOGS: &str = "SELECT tenant, epoch, size, origin, (SELECT MAX(idx) FROM audit_leaf AS leaf \
      WHERE leaf.tenant = log.tenant AND leaf.epoch = log.epoch) AS last FROM audit_log AS log ORDER BY tenant, epoch";
-const WAITING_SQLITE: &str = "SELECT tenant, entry_id, body, hashes FROM audit_pending LIMIT 50000";
-const WAITING_POSTGRES: &str = "SELECT one.tenant, one.entry_id, one.body, one.hashes \
-     FROM audit_pending, unnest(tenants, entry_ids, bodies, hashes) AS one (tenant, entry_id, body, hashes) LIMIT 50000";
-const LEAVES: &str = "SELECT tenant, idx, entry_id, body, hashes FROM audit_leaf \
-     WHERE tenant = $1 AND epoch = $2 AND idx >= $3 AND idx < $4 ORDER BY idx";
+const WAITING_SQLITE: &str = "SELECT one.tenant, one.entry_id, one.body, b.hashes FROM audit_pending AS one \
+     LEFT JOIN audit_batch AS b ON b.tenant = one.tenant AND b.entry_id = one.entry_id LIMIT 50000";
+const WAITING_POSTGRES: &str = "SELECT one.tenant, one.entry_id, one.body, b.hashes \
+     FROM audit_pending CROSS JOIN LATERAL unnest(tenants, entry_ids, bodies) AS one (tenant, entry_id, body) \
+     LEFT JOIN audit_batch AS b ON b.tenant = one.tenant AND b.entry_id = one.entry_id LIMIT 50000";
+const LEAVES: &str = "SELECT leaf.tenant, leaf.idx, leaf.entry_id, leaf.body, b.hashes FROM audit_leaf AS leaf \
+     LEFT JOIN audit_batch AS b ON b.tenant = leaf.tenant AND b.entry_id = leaf.entry_id \
+     WHERE leaf.tenant = $1 AND leaf.epoch = $2 AND leaf.idx >= $3 AND leaf.idx < $4 ORDER BY leaf.idx";
 const TILES: &str = "SELECT tile, hashes FROM audit_tile \
      WHERE tenant = $1 AND epoch = $2 AND level = $3 AND tile >= $4 AND tile < $5 ORDER BY tile";
 const CHECKPOINTS: &str = "SELECT size, at_ms, note FROM audit_checkpoint \

@@ -38,7 +38,6 @@ struct Placeable {
     tenant: i64,
     id: Uuid,
     body: Vec<u8>,
-    hashes: Option<Vec<u8>>,
 }
 
 impl From<&Entry> for Placeable {
@@ -47,7 +46,6 @@ impl From<&Entry> for Placeable {
             tenant: entry.event.tenant,
             id: entry_id(entry),
             body: leaf::encode(&entry.event),
-            hashes: entry.hashes.clone(),
         }
     }
 }

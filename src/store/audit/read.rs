@@ -2,9 +2,12 @@
 //!
 //! Promise: every query names its tenant first and goes along a key, so that a page costs the same wherever it lies.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
@@ -13,7 +16,7 @@ use super::{LogKey, signed, split, unsigned};
 use crate::audit::merkle::Hash;
 use crate::store::connect::StoreError;
 use crate::store::tx::Reader;
-use entity::{audit_checkpoint, audit_entry, audit_leaf, audit_log};
+use entity::{audit_batch, audit_checkpoint, audit_entry, audit_leaf, audit_log};
 
 /// One epoch of a log as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub struct Span {
     pub until_ms: i64,
 }
 
-/// What a leaf's row shows without the hashes beside it.
+/// What a leaf's row shows.
 #[derive(FromQueryResult)]
 struct LeafRow {
     tenant: i64,
@@ -96,7 +99,17 @@ fn within(span: Span) -> Condition {
         .add(audit_leaf::Column::EntryId.lt(least(span.until_ms)))
 }
 
-/// Leaves of a tenant without the hashes beside them.
+/// Leaves that clicks' hashes stand beside.
+fn batched(tenant: i64) -> Expr {
+    let ids = audit_batch::Entity::find()
+        .select_only()
+        .column(audit_batch::Column::EntryId)
+        .filter(audit_batch::Column::Tenant.eq(tenant))
+        .into_query();
+    audit_leaf::Column::EntryId.in_subquery(ids)
+}
+
+/// Leaves of a tenant.
 fn leaves(tenant: i64) -> Select<audit_leaf::Entity> {
     use audit_leaf::Column::{Body, EntryId, Epoch, Idx, Tenant};
     audit_leaf::Entity::find()
@@ -225,35 +238,33 @@ impl Reader<'_> {
         after: Option<Uuid>,
         limit: u64,
     ) -> Result<Vec<BatchLeaf>, StoreError> {
-        use audit_leaf::Column::{EntryId, Hashes, Tenant};
-        let mut rows = audit_leaf::Entity::find()
-            .filter(Tenant.eq(tenant))
-            .filter(within(span))
-            .filter(Hashes.is_not_null());
+        let mut rows = leaves(tenant).filter(within(span)).filter(batched(tenant));
         if let Some(after) = after {
-            rows = rows.filter(EntryId.gt(after));
+            rows = rows.filter(audit_leaf::Column::EntryId.gt(after));
         }
-        let found = rows
-            .order_by_asc(EntryId)
+        let found: Vec<LeafRow> = rows
+            .order_by_asc(audit_leaf::Column::EntryId)
             .limit(limit)
+            .into_model()
             .all(self.connection())
             .await?;
-        let batch = |row: audit_leaf::Model| {
-            let hashes = row.hashes.as_deref().and_then(split);
-            let leaf = LeafRow {
-                tenant: row.tenant,
-                epoch: row.epoch,
-                idx: row.idx,
-                entry_id: row.entry_id,
-                body: row.body,
-            };
+        let beside: HashMap<Uuid, Vec<u8>> = audit_batch::Entity::find()
+            .filter(audit_batch::Column::Tenant.eq(tenant))
+            .filter(audit_batch::Column::EntryId.is_in(found.iter().map(|row| row.entry_id)))
+            .all(self.connection())
+            .await?
+            .into_iter()
+            .map(|row| (row.entry_id, row.hashes))
+            .collect();
+        let batch = |row: LeafRow| {
+            let hashes = split(beside.get(&row.entry_id)?)?;
             Some(BatchLeaf {
-                leaf: leaf.into(),
-                hashes: hashes?,
+                leaf: row.into(),
+                hashes,
             })
         };
         let broken = StoreError::Inconsistent {
-            table: "audit_leaf",
+            table: "audit_batch",
             column: "hashes",
         };
         found.into_iter().map(batch).collect::<Option<_>>().ok_or(broken)

@@ -183,18 +183,18 @@ fn placing_text() -> String {
             DELETE FROM audit_pending WHERE (written_at, batch_id) IN (
                 SELECT written_at, batch_id FROM audit_pending ORDER BY written_at, batch_id
                 LIMIT {POSTGRES_TRANSACTIONS})
-            RETURNING written_at, batch_id, tenants, entry_ids, bodies, hashes),
+            RETURNING written_at, batch_id, tenants, entry_ids, bodies),
         one AS (
-            SELECT u.tenant, u.entry_id, u.body, u.hashes, row_number() OVER (
+            SELECT u.tenant, u.entry_id, u.body, row_number() OVER (
                 PARTITION BY u.tenant ORDER BY taken.written_at, taken.batch_id, u.place) - 1 AS place
-            FROM taken, unnest(tenants, entry_ids, bodies, hashes)
-                WITH ORDINALITY AS u (tenant, entry_id, body, hashes, place)),
+            FROM taken, unnest(tenants, entry_ids, bodies)
+                WITH ORDINALITY AS u (tenant, entry_id, body, place)),
         head AS (
             SELECT DISTINCT ON (tenant) tenant, epoch, size FROM audit_log ORDER BY tenant, epoch DESC),
         placed AS (
-            INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body, hashes)
+            INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body)
             SELECT one.tenant, COALESCE(head.epoch, 0), COALESCE(head.size, 0) + one.place,
-                one.entry_id, one.body, one.hashes
+                one.entry_id, one.body
             FROM one LEFT JOIN head ON head.tenant = one.tenant
             RETURNING tenant, epoch, idx, sha256('\\x00'::bytea || body) AS hash)
         SELECT tenant, epoch, min(idx) AS first, string_agg(hash, ''::bytea ORDER BY idx) AS hashes,
