@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Authenticated;
+use super::objects::answers::Invalid;
+use super::request::Query;
 use super::time::rfc3339;
 use crate::audit::check::Finding;
 use crate::flow::audit::check::{Checks, LookedAt, Shown};
@@ -164,6 +166,11 @@ impl From<(String, Finding)> for AuditFinding {
     }
 }
 
+/// It takes no parameters, and says so to whoever sends one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoQuery {}
+
 /// Read what the last tamper search found
 ///
 /// The server compares its audit logs with themselves, with what was signed and with its tables, once a day unless it is
@@ -173,10 +180,12 @@ impl From<(String, Finding)> for AuditFinding {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The last result.", body = AuditCheck, example = json!(AuditCheck::example())),
+        Invalid,
     ))]
 async fn read_audit_check(
     State(checks): State<Checks>,
     Authenticated(principal): Authenticated,
+    Query(NoQuery {}): Query<NoQuery>,
 ) -> Json<AuditCheck> {
     Json(AuditCheck::of(checks.shown_to(&principal)))
 }
