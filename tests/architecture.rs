@@ -49,8 +49,8 @@ const FOLDERS: [Folder; 10] = [
         prefix: "src/flow/",
         modules: Some("domain audit identity store"),
         crates: Some(
-            "base64 chrono chrono_tz hex ipnet metrics serde serde_json thiserror tokio tokio_util tracing url uuid \
-             zeroize",
+            "base64 chrono chrono_tz hex ipnet metrics quick_cache serde serde_json thiserror tokio tokio_util tracing url \
+             uuid zeroize",
         ),
         pure: false,
     },
@@ -66,7 +66,7 @@ const FOLDERS: [Folder; 10] = [
     },
     Folder {
         prefix: "src/delivery/",
-        modules: Some("domain audit flow"),
+        modules: Some("domain audit flow identity"),
         crates: Some(
             "base64 chrono hex http ipnet metrics reqwest serde serde_json thiserror tokio tokio_util tracing url uuid",
         ),

@@ -14,7 +14,6 @@ pub struct Model {
     pub idx: i64,
     pub entry_id: Uuid,
     pub body: Vec<u8>,
-    pub hashes: Option<Vec<u8>>,
 }
 
 /// Rows are joined by the queries that need it.

@@ -10,6 +10,7 @@
 pub mod account;
 pub mod api_key;
 pub mod approval;
+pub mod audit_batch;
 pub mod audit_checkpoint;
 pub mod audit_entry;
 pub mod audit_leaf;

@@ -2,7 +2,8 @@
 //!
 //! A leaf's index is its place in the tree and never changes. On PostgreSQL an entry's index is not known when its
 //! decision commits, so it waits in `audit_pending`: one row for everything that one transaction has to say, because a
-//! row for each entry would cost as much as the decision. On SQLite the ledger places its own entries at once, and
+//! row for each entry would cost as much as the decision. The hashes of a batch's clicks are not part of its leaf; they
+//! stand in `audit_batch` from the decision on and never move. On SQLite the ledger places its own entries at once, and
 //! `audit_pending` holds management's, one row each. What earlier versions wrote to `audit_entry` waits there as well, and
 //! the view of that name shows every entry, placed or not.
 
@@ -56,9 +57,15 @@ CREATE TABLE audit_leaf (
     idx BIGINT NOT NULL,
     entry_id {uuid} NOT NULL,
     body {bytes} NOT NULL,
-    hashes {bytes},
     PRIMARY KEY (tenant, epoch, idx)
 ) {rowless};
+CREATE TABLE audit_batch (
+    tenant BIGINT NOT NULL,
+    entry_id {uuid} NOT NULL,
+    hashes {bytes} NOT NULL,
+    PRIMARY KEY (tenant, entry_id)
+);
+INSERT INTO audit_batch SELECT tenant, entry_id, hashes FROM audit_entry WHERE hashes IS NOT NULL;
 CREATE UNIQUE INDEX audit_leaf_by_id ON audit_leaf (tenant, entry_id);
 CREATE TABLE audit_tile (
     tenant BIGINT NOT NULL,
@@ -86,9 +93,11 @@ CREATE INDEX audit_checkpoint_by_time ON audit_checkpoint (tenant, at_ms)
 
 const SQLITE_UP: &str = "
 ALTER TABLE audit_entry RENAME TO audit_pending;
+ALTER TABLE audit_pending DROP COLUMN hashes;
 CREATE VIEW audit_entry AS
-    SELECT tenant, entry_id, body, hashes FROM audit_leaf
-    UNION ALL SELECT tenant, entry_id, body, hashes FROM audit_pending
+    SELECT one.tenant, one.entry_id, one.body, b.hashes FROM (
+        SELECT tenant, entry_id, body FROM audit_leaf UNION ALL SELECT tenant, entry_id, body FROM audit_pending) AS one
+    LEFT JOIN audit_batch AS b ON b.tenant = one.tenant AND b.entry_id = one.entry_id
 ";
 
 /// What is packed is not compressed again: it is read once, a moment later.
@@ -99,26 +108,28 @@ CREATE TABLE audit_pending (
     tenants BIGINT[] NOT NULL,
     entry_ids UUID[] NOT NULL,
     bodies BYTEA[] NOT NULL,
-    hashes BYTEA[] NOT NULL,
     PRIMARY KEY (written_at, batch_id)
 );
 ALTER TABLE audit_pending ALTER COLUMN bodies SET STORAGE EXTERNAL;
-ALTER TABLE audit_pending ALTER COLUMN hashes SET STORAGE EXTERNAL;
-ALTER TABLE audit_leaf ALTER COLUMN hashes SET STORAGE EXTERNAL;
+ALTER TABLE audit_batch ALTER COLUMN hashes SET STORAGE EXTERNAL;
 ALTER TABLE audit_tile ALTER COLUMN hashes SET STORAGE EXTERNAL;
-INSERT INTO audit_pending (tenants, entry_ids, bodies, hashes)
-    SELECT ARRAY[tenant], ARRAY[entry_id], ARRAY[body], ARRAY[hashes] FROM audit_entry;
+INSERT INTO audit_pending (tenants, entry_ids, bodies)
+    SELECT ARRAY[tenant], ARRAY[entry_id], ARRAY[body] FROM audit_entry;
 DROP TABLE audit_entry;
 CREATE VIEW audit_entry AS
-    SELECT tenant, entry_id, body, hashes FROM audit_leaf
-    UNION ALL SELECT one.tenant, one.entry_id, one.body, one.hashes
-    FROM audit_pending, unnest(tenants, entry_ids, bodies, hashes) AS one (tenant, entry_id, body, hashes)
+    SELECT one.tenant, one.entry_id, one.body, b.hashes FROM (
+        SELECT tenant, entry_id, body FROM audit_leaf
+        UNION ALL SELECT p.tenant, p.entry_id, p.body
+        FROM audit_pending, unnest(tenants, entry_ids, bodies) AS p (tenant, entry_id, body)) AS one
+    LEFT JOIN audit_batch AS b ON b.tenant = one.tenant AND b.entry_id = one.entry_id
 ";
 
 const SQLITE_DOWN: &str = "
 DROP VIEW audit_entry;
-INSERT INTO audit_pending (tenant, entry_id, body, hashes)
-    SELECT tenant, entry_id, body, hashes FROM audit_leaf WHERE 1;
+INSERT INTO audit_pending (tenant, entry_id, body) SELECT tenant, entry_id, body FROM audit_leaf;
+ALTER TABLE audit_pending ADD COLUMN hashes BLOB;
+UPDATE audit_pending SET hashes = (SELECT b.hashes FROM audit_batch AS b
+    WHERE b.tenant = audit_pending.tenant AND b.entry_id = audit_pending.entry_id);
 ALTER TABLE audit_pending RENAME TO audit_entry
 ";
 
@@ -131,12 +142,14 @@ CREATE TABLE audit_entry (
     hashes BYTEA,
     PRIMARY KEY (tenant, entry_id)
 );
-INSERT INTO audit_entry SELECT tenant, entry_id, body, hashes FROM audit_leaf;
+INSERT INTO audit_entry SELECT tenant, entry_id, body FROM audit_leaf;
 INSERT INTO audit_entry
-    SELECT one.* FROM audit_pending, unnest(tenants, entry_ids, bodies, hashes) AS one (tenant, entry_id, body, hashes);
+    SELECT one.* FROM audit_pending, unnest(tenants, entry_ids, bodies) AS one (tenant, entry_id, body);
+UPDATE audit_entry SET hashes = b.hashes FROM audit_batch AS b
+    WHERE b.tenant = audit_entry.tenant AND b.entry_id = audit_entry.entry_id;
 DROP TABLE audit_pending
 ";
 
 const DOWN: &str = "
-DROP TABLE audit_day; DROP TABLE audit_checkpoint; DROP TABLE audit_tile; DROP TABLE audit_leaf; DROP TABLE audit_log
+DROP TABLE audit_batch; DROP TABLE audit_day; DROP TABLE audit_checkpoint; DROP TABLE audit_tile; DROP TABLE audit_leaf; DROP TABLE audit_log
 ";

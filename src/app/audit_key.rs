@@ -85,3 +85,24 @@ pub async fn obtain(
     tx.commit_with(&event.into()).await?;
     Ok(signer)
 }
+
+/// The public key that checkpoints have to be signed with: the file's where it is there, else what the database knows.
+/// Makes nothing.
+pub async fn public(path: &Path, store: &Store) -> Result<Option<[u8; 32]>, AuditKeyError> {
+    let wanted = store.audit_public_key().await?;
+    let found = KIND
+        .read(path)?
+        .map(|bytes| FileSigner(SigningKey::from_bytes(&bytes)).public());
+    match (found, wanted) {
+        (Some(found), Some(wanted)) if hex::encode(found) != wanted => Err(AuditKeyError::Other {
+            path: path.to_owned(),
+            wanted,
+        }),
+        (Some(found), _) => Ok(Some(found)),
+        (None, Some(wanted)) => {
+            let mut public = [0; 32];
+            Ok(hex::decode_to_slice(wanted, &mut public).ok().map(|()| public))
+        }
+        (None, None) => Ok(None),
+    }
+}

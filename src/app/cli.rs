@@ -12,8 +12,8 @@ use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
-use super::system::{SystemClock, SystemEntropy};
-use super::{apply, audit, consent, first_run, serve, signal, telemetry, token_key};
+use super::system::SystemClock;
+use super::{apply, audit, consent, doctor, first_run, serve, signal, telemetry, token_key};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -64,7 +64,7 @@ enum Command {
         #[command(subcommand)]
         step: ConsentStep,
     },
-    /// Verify what an audit log gave away; offline, with its public key.
+    /// Look into the audit logs, or verify what one gave away, offline and with its public key.
     Audit {
         #[command(subcommand)]
         step: AuditStep,
@@ -74,6 +74,8 @@ enum Command {
         #[command(subcommand)]
         step: KeysStep,
     },
+    /// Run every check of this installation, one by one; fails if any does.
+    Doctor,
     /// Print the OpenAPI document.
     Openapi,
     /// Print a shell's completion script.
@@ -117,7 +119,7 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 /// An error with what caused it, each text once.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -157,13 +159,21 @@ fn dispatch(
             outcome?;
         }
         Command::Audit { step } => {
-            let (text, verdict) = audit::run(&step, json)?;
-            print(&text)?;
-            verdict?;
+            if let AuditStep::Offline(step) = step {
+                let (text, verdict) = audit::run(&step, json)?;
+                print(&text)?;
+                return Ok(verdict?);
+            }
+            let config = Config::load(options)?;
+            audit_step(&config, step, json)?;
         }
-        Command::Keys {
-            step: KeysStep::RotateSigning,
-        } => print(&token_key::rotate(&Config::load(options)?, &SystemEntropy, json)?)?,
+        Command::Doctor => {
+            let config = Config::load(options)?;
+            let (text, outcome) = start(&config)?.block_on(doctor::doctor(&config, &SystemClock, json));
+            print(&text)?;
+            outcome?;
+        }
+        Command::Keys { step } => keys_step(&Config::load(options)?, &step, json)?,
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
@@ -200,6 +210,30 @@ fn dispatch(
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(migrate::migrate(&config, step, &SystemClock, json))?)?;
         }
+    }
+    Ok(())
+}
+
+fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {
+    match step {
+        KeysStep::RotateSigning => print(&start(config)?.block_on(token_key::replace(config, json))?)?,
+    }
+    Ok(())
+}
+
+fn audit_step(config: &Config, step: AuditStep, json: bool) -> Outcome {
+    let runtime = start(config)?;
+    match step {
+        AuditStep::Check => {
+            let (text, outcome) = runtime.block_on(audit::check::check(config, json))?;
+            print(&text)?;
+            outcome?;
+        }
+        AuditStep::Checkpoint { log, email } => {
+            print(&runtime.block_on(audit::check::checkpoint(config, &log, email, json))?)?;
+        }
+        // Done before any configuration was read.
+        AuditStep::Offline(_) => {}
     }
     Ok(())
 }

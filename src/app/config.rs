@@ -6,151 +6,17 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub mod options;
 pub mod tokens;
 
+pub use self::options::Options;
 use self::tokens::TokenConfig;
+use crate::delivery::checkpoint::{NoTarget, Target};
 use crate::domain::campaign::valid_api_key;
 use crate::identity::outside::Issuer;
-
-/// Options of the commands that open the database, as flags and environment variables.
-#[derive(Debug, Clone, Default, Args)]
-pub struct Options {
-    /// A TOML file with the same keys.
-    #[arg(long, env = "EINKLANG_CONFIG", value_name = "FILE", global = true)]
-    pub config: Option<PathBuf>,
-    /// Where clicks, postbacks and the API are served [default: 127.0.0.1:8080].
-    #[arg(long, env = "EINKLANG_LISTEN", value_name = "ADDRESS", global = true)]
-    pub listen: Option<SocketAddr>,
-    /// Where health and metrics are served [default: 127.0.0.1:9090].
-    #[arg(
-        long,
-        env = "EINKLANG_MANAGEMENT_LISTEN",
-        value_name = "ADDRESS",
-        global = true
-    )]
-    pub management_listen: Option<SocketAddr>,
-    /// Where the embedded database and the keys lie [default: ./data].
-    #[arg(long, env = "EINKLANG_DATA_DIR", value_name = "FOLDER", global = true)]
-    pub data_dir: Option<PathBuf>,
-    /// `sqlite:PATH` or `postgres://…` [default: SQLite in the data folder].
-    #[arg(
-        long,
-        env = "EINKLANG_DATABASE_URL",
-        value_name = "URL",
-        hide_env_values = true,
-        global = true
-    )]
-    pub database_url: Option<String>,
-    /// The root key's file [default: root.key in the data folder].
-    #[arg(long, env = "EINKLANG_ROOT_KEY_FILE", value_name = "FILE", global = true)]
-    pub root_key_file: Option<PathBuf>,
-    /// The file of the key that signs the audit log's checkpoints [default: audit.key in the data folder].
-    #[arg(long, env = "EINKLANG_AUDIT_KEY_FILE", value_name = "FILE", global = true)]
-    pub audit_key_file: Option<PathBuf>,
-    /// The file that remembers what was signed last, kept apart from the database [default: audit-guard.json in the data folder].
-    #[arg(long, env = "EINKLANG_AUDIT_GUARD_FILE", value_name = "FILE", global = true)]
-    pub audit_guard_file: Option<PathBuf>,
-    /// The host name that the audit logs' origins begin with; fixed for a log once it is signed [default: einklang.invalid].
-    #[arg(long, env = "EINKLANG_AUDIT_NAME", value_name = "NAME", global = true)]
-    pub audit_name: Option<String>,
-    /// The file of the key that signs our own tokens [default: token.key in the data folder].
-    #[arg(long, env = "EINKLANG_TOKEN_KEY_FILE", value_name = "FILE", global = true)]
-    pub token_key_file: Option<PathBuf>,
-    /// Files of other token keys whose tokens are taken; may be repeated [default: none].
-    #[arg(
-        long,
-        env = "EINKLANG_TOKEN_OTHER_KEY_FILES",
-        value_name = "FILE",
-        value_delimiter = ',',
-        global = true
-    )]
-    pub token_other_key_files: Option<Vec<PathBuf>>,
-    /// The issuer and audience of our own tokens [default: https:// and the audit name].
-    #[arg(long, env = "EINKLANG_TOKEN_ISSUER", value_name = "URL", global = true)]
-    pub token_issuer: Option<String>,
-    /// By how many seconds clocks may differ when tokens are judged, at most 60 [default: 30].
-    #[arg(
-        long,
-        env = "EINKLANG_TOKEN_LEEWAY_SECONDS",
-        value_name = "SECONDS",
-        global = true
-    )]
-    pub token_leeway_seconds: Option<u32>,
-    /// For how many seconds our own tokens are valid, 60 to 3600 [default: 900].
-    #[arg(
-        long,
-        env = "EINKLANG_TOKEN_LIFETIME_SECONDS",
-        value_name = "SECONDS",
-        global = true
-    )]
-    pub token_lifetime_seconds: Option<u32>,
-    /// Lets keys of outside issuers come from private networks, and from this machine without TLS.
-    #[arg(long, env = "EINKLANG_OIDC_PRIVATE_SOURCES", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", global = true)]
-    pub oidc_private_sources: Option<bool>,
-    /// A list of consent platforms (`cmp-list.json`); strings of others then count for nothing [default: none].
-    #[arg(long, env = "EINKLANG_CMP_LIST_FILE", value_name = "FILE", global = true)]
-    pub cmp_list_file: Option<PathBuf>,
-    /// A Global Vendor List (`vendor-list.json`): what each vendor has registered [default: none].
-    #[arg(long, env = "EINKLANG_VENDOR_LIST_FILE", value_name = "FILE", global = true)]
-    pub vendor_list_file: Option<PathBuf>,
-    /// The history of the tenants' own vendor registrations (TOML) [default: none].
-    #[arg(
-        long,
-        env = "EINKLANG_VENDOR_REGISTRATIONS_FILE",
-        value_name = "FILE",
-        global = true
-    )]
-    pub vendor_registrations_file: Option<PathBuf>,
-    /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter by module [default: info].
-    #[arg(long, env = "EINKLANG_LOG", value_name = "FILTER", global = true)]
-    pub log: Option<String>,
-    /// How it is logged: `pretty` or `json` [default: pretty].
-    #[arg(long, env = "EINKLANG_LOG_FORMAT", value_name = "FORMAT", global = true)]
-    pub log_format: Option<LogFormat>,
-    /// Refuse unsafe defaults.
-    #[arg(long, env = "EINKLANG_PRODUCTION", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", global = true)]
-    pub production: Option<bool>,
-    /// Networks (CIDR) of proxies whose X-Forwarded-For counts; may be repeated [default: none].
-    #[arg(
-        long,
-        env = "EINKLANG_TRUSTED_PROXIES",
-        value_name = "CIDR",
-        value_delimiter = ',',
-        global = true
-    )]
-    pub trusted_proxies: Option<Vec<IpNet>>,
-    /// Requests that one caller of the API may send in a minute [default: 60000].
-    #[arg(
-        long,
-        env = "EINKLANG_REQUESTS_PER_MINUTE",
-        value_name = "COUNT",
-        global = true
-    )]
-    pub requests_per_minute: Option<NonZeroU32>,
-    /// Clicks and postbacks that may wait for the database [default: 8192].
-    #[arg(long, env = "EINKLANG_QUEUE_CAPACITY", value_name = "COUNT", global = true)]
-    pub queue_capacity: Option<NonZeroUsize>,
-    /// This node's number, part of the counters' keys; nodes that share a database have different ones [default: 0].
-    #[arg(long, env = "EINKLANG_NODE", value_name = "NUMBER", global = true)]
-    pub node: Option<u16>,
-    /// Worker threads [default: one per core].
-    #[arg(long, env = "EINKLANG_WORKERS", value_name = "COUNT", global = true)]
-    pub workers: Option<NonZeroUsize>,
-    /// The server operator's API key; left out, one is made and printed on the first run.
-    #[arg(
-        long,
-        env = "EINKLANG_OPERATOR_KEY",
-        value_name = "KEY",
-        hide_env_values = true,
-        hide = true,
-        global = true
-    )]
-    pub operator_key: Option<String>,
-}
 
 /// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
@@ -182,6 +48,10 @@ struct FileKeys {
     token_lifetime_seconds: Option<u32>,
     oidc_private_sources: Option<bool>,
     oidc_issuer: Vec<Issuer>,
+    audit_check_hours: Option<u32>,
+    audit_push: Option<Vec<String>>,
+    audit_push_seconds: Option<NonZeroU32>,
+    audit_push_allow_private: Option<bool>,
     cmp_list_file: Option<PathBuf>,
     vendor_list_file: Option<PathBuf>,
     vendor_registrations_file: Option<PathBuf>,
@@ -217,6 +87,14 @@ pub struct Config {
     pub audit_name: String,
     /// Bearer tokens.
     pub tokens: TokenConfig,
+    /// Hours between two tamper searches; 0: none.
+    pub audit_check_hours: u32,
+    /// Where checkpoints are pushed to.
+    pub audit_push: Vec<Target>,
+    /// How often, in seconds.
+    pub audit_push_seconds: NonZeroU32,
+    /// Whether private addresses are taken.
+    pub audit_push_allow_private: bool,
     /// The list of consent platforms.
     pub cmp_list_file: Option<PathBuf>,
     /// The Global Vendor List.
@@ -261,6 +139,9 @@ pub enum ConfigError {
     /// An outside issuer is described wrongly.
     #[error("The oidc_issuer {0:?} is not acceptable: {1}.")]
     Issuer(String, &'static str),
+    /// A target of checkpoints cannot be used. Which one is said by its place: it may hold a secret.
+    #[error("audit_push, target {0}: {1}.")]
+    AuditPush(usize, #[source] NoTarget),
     /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
     #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
     OperatorKey,
@@ -268,6 +149,8 @@ pub enum ConfigError {
 
 const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
 const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
+const DEFAULT_AUDIT_CHECK_HOURS: u32 = 24;
+const DEFAULT_AUDIT_PUSH_SECONDS: u32 = 3_600;
 /// A name that nobody can own: production has to say what its logs are called.
 pub const DEFAULT_AUDIT_NAME: &str = "einklang.invalid";
 
@@ -290,12 +173,14 @@ impl Config {
         if !operator_key.as_deref().is_none_or(valid_api_key) {
             return Err(ConfigError::OperatorKey);
         }
-        let audit_name = options.audit_name.take().or(file.audit_name.take());
-        let audit_name = audit_name.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
-        if !is_host_name(&audit_name) {
-            return Err(ConfigError::AuditName);
-        }
+        let audit_name = audit_name(options.audit_name.take().or(file.audit_name.take()))?;
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
+        let allow_private = options
+            .audit_push_allow_private
+            .or(file.audit_push_allow_private)
+            .unwrap_or(false);
+        let audit_push = options.audit_push.or(file.audit_push).unwrap_or_default();
+        let audit_push = targets(&audit_push, allow_private)?;
         let in_data = |name| data_dir.join(name);
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
@@ -317,6 +202,17 @@ impl Config {
                 .unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
             tokens,
+            audit_check_hours: options
+                .audit_check_hours
+                .or(file.audit_check_hours)
+                .unwrap_or(DEFAULT_AUDIT_CHECK_HOURS),
+            audit_push,
+            audit_push_seconds: options
+                .audit_push_seconds
+                .or(file.audit_push_seconds)
+                .or(NonZeroU32::new(DEFAULT_AUDIT_PUSH_SECONDS))
+                .unwrap_or(NonZeroU32::MAX),
+            audit_push_allow_private: allow_private,
             data_dir,
             cmp_list_file: options.cmp_list_file.or(file.cmp_list_file),
             vendor_list_file: options.vendor_list_file.or(file.vendor_list_file),
@@ -358,6 +254,23 @@ fn read(path: &Path) -> Result<FileKeys, ConfigError> {
         let line = before.matches('\n').count() + 1;
         ConfigError::Wrong(path.to_owned(), line, error.message().to_owned())
     })
+}
+
+fn audit_name(given: Option<String>) -> Result<String, ConfigError> {
+    let name = given.unwrap_or_else(|| DEFAULT_AUDIT_NAME.to_owned());
+    if is_host_name(&name) {
+        Ok(name)
+    } else {
+        Err(ConfigError::AuditName)
+    }
+}
+
+fn targets(texts: &[String], allow_private: bool) -> Result<Vec<Target>, ConfigError> {
+    let read = |(number, text): (usize, &String)| {
+        let target = Target::parse(text, allow_private);
+        target.map_err(|error| ConfigError::AuditPush(number, error))
+    };
+    (1..).zip(texts).map(read).collect()
 }
 
 fn is_host_name(text: &str) -> bool {

@@ -1,8 +1,8 @@
 //! `einklang consent replay`: every recorded decision made again, and what another policy would have decided.
 //!
-//! Promise: of the records it only reads (opening the database brings its schema up to date, as for every command), and
-//! what it prints holds counts, reasons and record ids, nothing about a person. A difference fails the command, so that a
-//! script notices.
+//! Promise: of the records it only reads (opening the database brings its schema up to date, as for every command); that
+//! it was done stands in each tenant's audit log, since what was sealed is opened for it. What it prints holds counts,
+//! reasons and record ids, nothing about a person. A difference fails the command, so that a script notices.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -66,9 +66,20 @@ mod tests {
         let options = Options {
             management_listen: Some(management.parse().expect("an address")),
             production: Some(production),
+            audit_name: Some("tracker.example".to_owned()),
             ..Options::default()
         };
         Config::load(options).expect("a configuration")
+    }
+
+    #[test]
+    fn production_names_its_logs() {
+        let named = config("127.0.0.1:9090", true);
+        let unnamed = Config {
+            audit_name: DEFAULT_AUDIT_NAME.to_owned(),
+            ..named
+        };
+        assert_eq!(check_config(&unnamed), Err(Unsafe::AuditName));
     }
 
     #[test]

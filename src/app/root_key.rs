@@ -103,3 +103,19 @@ async fn adopt(
     tx.commit_with(&event.into()).await?;
     Ok(())
 }
+
+/// The root key of a database that knows one. Makes nothing; nothing where the database knows none.
+pub async fn look(path: &Path, store: &Store) -> Result<Option<Secret>, RootKeyError> {
+    let path = || path.to_owned();
+    let found = KIND.read(&path())?.map(|bytes| Secret::new(*bytes));
+    match (store.check_root(found.as_ref()).await?, found) {
+        (RootCheck::Right, found) => Ok(found),
+        (RootCheck::Fresh, _) => Ok(None),
+        (RootCheck::Other(wanted), Some(key)) => Err(RootKeyError::Other {
+            path: path(),
+            found: key.fingerprint(),
+            wanted,
+        }),
+        (RootCheck::Other(name), None) => Err(RootKeyError::Missing { path: path(), name }),
+    }
+}

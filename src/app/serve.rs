@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
@@ -15,14 +16,23 @@ use super::system::{SystemClock, SystemEntropy};
 use super::telemetry;
 use super::wire::{self, App, StartError};
 use crate::edge::listener::{self, Limits};
+use crate::flow::access::AccessFlow;
 use crate::flow::audit::LogKeeper;
+use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
+use crate::flow::audit::push::Pusher;
 use crate::flow::privacy::PrivacyFlow;
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 /// How often entries of the audit log that wait are placed.
-const PLACE_EVERY: Duration = Duration::from_millis(100);
+const PLACE_EVERY: Duration = Duration::from_millis(150);
+/// How long after the start the first tamper search begins: a start has more urgent things to do.
+const SEARCH_FIRST: Duration = Duration::from_mins(5);
+/// How often it is entered who was turned away.
+const REFUSALS_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked whether a checkpoint is to be pushed.
+const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
@@ -112,6 +122,12 @@ pub async fn serve(
         return Err(ServeError::Start(error.into()));
     }
     let keeping = tokio::spawn(keep_logs(Arc::clone(&app.keeper), stop.clone()));
+    let mut besides = JoinSet::new();
+    besides.spawn(search(app.checks.clone(), config.audit_check_hours, stop.clone()));
+    besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
+    for pusher in wire::pushers(&config, &app.live) {
+        besides.spawn(push(pusher, stop.clone()));
+    }
     let timers = tokio::spawn(timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone()));
     let inside = tokio::spawn(listen(
         management,
@@ -125,6 +141,10 @@ pub async fn serve(
     let _ = timers.await;
     let _ = inside.await;
     let _ = keeping.await;
+    besides.join_all().await;
+    if let Err(error) = app.access.enter_refusals().await {
+        tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
+    }
     if let Err(error) = app.keeper.note_server("server.stopped", "stopped").await {
         tracing::warn!(%error, "that the server stops cannot be entered in the audit log");
     }
@@ -182,6 +202,59 @@ pub(super) async fn keep_logs(keeper: Arc<LogKeeper>, stop: CancellationToken) {
                     tracing::warn!(%error, "entries of the audit log cannot be placed or signed yet");
                 }
             }
+        }
+    }
+}
+
+/// Searches the audit logs and the database for what does not fit, every so many hours.
+async fn search(checks: Checks, hours: u32, stop: CancellationToken) {
+    if hours == 0 {
+        return;
+    }
+    let every = Duration::from_hours(hours.into());
+    let mut wait = SEARCH_FIRST.min(every);
+    loop {
+        let run = async {
+            tokio::time::sleep(wait).await;
+            if let Err(error) = checks.run().await {
+                tracing::warn!(%error, "the audit logs could not be compared with the database");
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = run => wait = every,
+        }
+    }
+}
+
+/// Enters in the audit logs who was turned away. What is counted when the server stops is entered when it has stopped.
+async fn enter_refusals(access: AccessFlow, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(REFUSALS_EVERY) => {
+                if let Err(error) = access.enter_refusals().await {
+                    tracing::warn!(%error, "who was turned away cannot be entered in the audit log yet");
+                }
+            }
+        }
+    }
+}
+
+/// Pushes checkpoints to one target.
+async fn push(mut pusher: Pusher, stop: CancellationToken) {
+    let mut look = tokio::time::interval(PUSH_LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let round = async {
+            look.tick().await;
+            if let Err(error) = pusher.round().await {
+                tracing::warn!(%error, "checkpoints to push cannot be read yet");
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = round => {}
         }
     }
 }

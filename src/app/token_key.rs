@@ -5,15 +5,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::config::Config;
 use super::config::tokens::previous_of;
 use super::key_file::{KeyFileError, Kind};
-use super::wire::{StartError, make_folder};
+use super::system::{SystemClock, SystemEntropy};
+use super::wire::{self, StartError, make_folder};
+use crate::domain::event::Actor;
 use crate::flow::Entropy;
 use crate::identity::own::{TokenSigner, public_of, thumbprint};
+use crate::store::StoreError;
 
 const KIND: Kind = Kind {
     name: "token key",
@@ -40,9 +44,12 @@ pub enum TokenKeyError {
     /// The file itself.
     #[error(transparent)]
     File(#[from] KeyFileError),
-    /// The data folder.
+    /// The data folder or the database cannot be opened.
     #[error(transparent)]
-    Folder(#[from] Box<StartError>),
+    Open(#[from] Box<StartError>),
+    /// The database failed after the key was replaced.
+    #[error("The key was replaced, but the database failed while that was entered in the audit log: {0}")]
+    Store(#[from] StoreError),
 }
 
 /// The token keys, the signing one made if it is not there.
@@ -68,22 +75,36 @@ pub fn obtain(config: &Config, entropy: &dyn Entropy) -> Result<TokenKeys, Token
     })
 }
 
-/// Puts the signing key aside and makes another. Returns what to tell the operator.
-pub fn rotate(config: &Config, entropy: &dyn Entropy, json: bool) -> Result<String, TokenKeyError> {
+/// Puts the signing key aside and makes another; returns its kid.
+pub fn rotate(config: &Config, entropy: &dyn Entropy) -> Result<String, TokenKeyError> {
     make_folder(&config.data_dir).map_err(Box::new)?;
     let path: &Path = &config.tokens.key_file;
     let aside = |error| TokenKeyError::Aside(path.to_owned(), error);
     if KIND.read(path)?.is_some() {
         fs::rename(path, previous_of(path)).map_err(aside)?;
     }
-    let kid = thumbprint(&public_of(&*KIND.make(path, entropy)?));
+    Ok(thumbprint(&public_of(&*KIND.make(path, entropy)?)))
+}
+
+/// Rotates and enters it in the server's audit log. Returns what to tell the operator.
+pub async fn replace(config: &Config, json: bool) -> Result<String, TokenKeyError> {
+    // Opened first: a key is not replaced where that could not be entered.
+    let opened = wire::open(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
+    let (store, live) = opened.map_err(Box::new)?;
+    let kid = rotate(config, &SystemEntropy)?;
+    let mut event = live.event(0, "key.created", &Actor::CommandLine, "created");
+    event.object = Some(format!("token:{kid}"));
+    let tx = store.begin().await?;
+    tx.commit_with(&event.into()).await?;
+    drop(live);
+    store.close().await;
     if json {
         return Ok(format!("{}\n", serde_json::json!({"kid": kid})));
     }
     Ok(format!(
         "A new token key signs from the next start on; its kid is {kid}.\n\
          The one before verifies until its file {} is removed: leave it for an hour.\n",
-        previous_of(path).display()
+        previous_of(&config.tokens.key_file).display()
     ))
 }
 
@@ -91,22 +112,49 @@ pub fn rotate(config: &Config, entropy: &dyn Entropy, json: bool) -> Result<Stri
 mod tests {
     use super::*;
     use crate::app::config::Options;
-    use crate::app::system::SystemEntropy;
+    use crate::store::Store;
+
+    fn config(folder: &Path) -> Config {
+        Config::load(Options {
+            data_dir: Some(folder.to_owned()),
+            ..Options::default()
+        })
+        .expect("a configuration")
+    }
 
     #[test]
     fn the_key_before_a_rotation_still_verifies() {
         let folder = tempfile::tempdir().expect("a folder");
-        let config = Config::load(Options {
-            data_dir: Some(folder.path().to_owned()),
-            ..Options::default()
-        })
-        .expect("a configuration");
+        let config = config(folder.path());
         let before = obtain(&config, &SystemEntropy).expect("keys");
         assert!(before.others.is_empty());
-        let text = rotate(&config, &SystemEntropy, false).expect("rotated");
+        let kid = rotate(&config, &SystemEntropy).expect("rotated");
         let after = obtain(&config, &SystemEntropy).expect("keys");
         assert_ne!(after.signer.public(), before.signer.public());
         assert_eq!(after.others, [*before.signer.public()]);
-        assert!(text.contains(&thumbprint(after.signer.public())), "{text}");
+        assert_eq!(kid, thumbprint(after.signer.public()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_rotation_stands_in_the_servers_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let text = replace(&config, true).await.expect("replaced");
+        let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let object = format!("token:{}", told["kid"].as_str().expect("a kid"));
+        let store = Store::connect(&config.database_url).await.expect("opened");
+        let span = (0, 253_402_300_800_000);
+        let entries = store
+            .reader()
+            .entries_of_span(0, "key.created", span, None, 9)
+            .await;
+        let bodies: Vec<_> = entries
+            .expect("read")
+            .into_iter()
+            .map(|entry| serde_json::from_slice::<serde_json::Value>(&entry.body).expect("JSON"))
+            .collect();
+        let found = bodies.iter().find(|body| body["object"] == object.as_str());
+        assert_eq!(found.expect("an entry")["actor"], "command_line");
+        store.close().await;
     }
 }

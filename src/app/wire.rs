@@ -9,15 +9,18 @@ use axum::Router;
 use super::audit_guard::{FileGuard, GuardError};
 use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
-use super::key_source::HttpKeySource;
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
 use super::token_key::{self, TokenKeyError};
+use crate::delivery::checkpoint::TIMEOUT;
+use crate::delivery::issuer_keys::HttpKeySource;
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
-use crate::flow::audit::LogKeeper;
+use crate::flow::audit::check::{CheckFlow, Checks};
+use crate::flow::audit::push::Pusher;
+use crate::flow::audit::{AuditFlow, CheckpointSigner, Guard, LogKeeper};
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -27,6 +30,7 @@ use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
+use crate::flow::refusals::Refusals;
 use crate::flow::report::ReportFlow;
 use crate::flow::signal::SignalFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
@@ -77,6 +81,10 @@ pub struct App {
     pub health: HealthFlow,
     /// The keeper of the audit logs, driven by a timer.
     pub keeper: Arc<LogKeeper>,
+    /// Who was turned away, entered by a timer.
+    pub access: AccessFlow,
+    /// The tamper search, driven by a timer.
+    pub checks: Checks,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     store: Store,
@@ -124,15 +132,20 @@ pub async fn build(
             "a tenant's vendor stands in no registry: its TC strings grant nothing"
         );
     }
-    let guard = FileGuard::open(&config.audit_guard_file)?;
+    let guard: Arc<dyn Guard> = Arc::new(FileGuard::open(&config.audit_guard_file)?);
     let (clock, entropy) = (live.clock(), live.entropy());
     let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
-    let keeper = LogKeeper::new(
+    let signer: Arc<dyn CheckpointSigner> = Arc::new(signer);
+    let audit = AuditFlow::new(Arc::clone(&live), &config.audit_name, Arc::clone(&signer));
+    let name = config.audit_name.clone();
+    let checked = CheckFlow::new(
         Arc::clone(&live),
-        config.audit_name.clone(),
-        Arc::new(signer),
-        Arc::new(guard),
+        name.clone(),
+        Some(signer.public()),
+        Arc::clone(&guard),
     );
+    let checks = Checks::new(checked);
+    let keeper = LogKeeper::new(Arc::clone(&live), name, signer, guard);
     let capacity = config.queue_capacity.get();
     let (ledger, runs) = Ledger::open(&live, capacity, config.node);
     let writers = runs
@@ -143,9 +156,12 @@ pub async fn build(
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
     let identity = identity(config, live.entropy())?;
+    let refusals = Refusals::default();
+    let access = AccessFlow::new(Arc::clone(&live), Arc::clone(&identity), refusals.clone());
     let flows = Flows {
-        access: AccessFlow::new(Arc::clone(&live), Arc::clone(&identity)),
-        identity: IdentityFlow::new(Arc::clone(&live), identity),
+        access: access.clone(),
+        audit,
+        identity: IdentityFlow::new(Arc::clone(&live), identity, refusals),
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,
@@ -153,6 +169,7 @@ pub async fn build(
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),
+        checks: checks.clone(),
         health: health.clone(),
         objects: ObjectsFlow::new(Arc::clone(&live)),
     };
@@ -166,6 +183,8 @@ pub async fn build(
         router,
         health,
         keeper: Arc::new(keeper),
+        access,
+        checks,
         gate,
         store,
         writers,
@@ -192,6 +211,16 @@ fn identity(config: &Config, entropy: &dyn Entropy) -> Result<Arc<Identity>, Sta
         outside,
         &source,
     )))
+}
+
+/// What carries checkpoints out, one for each configured target.
+pub fn pushers(config: &Config, live: &Arc<Live>) -> Vec<Pusher> {
+    let every = std::time::Duration::from_secs(config.audit_push_seconds.get().into());
+    let carriers = config.audit_push.iter().cloned();
+    carriers
+        .map(|target| target.carrier(config.audit_push_allow_private, TIMEOUT))
+        .map(|carrier| Pusher::new(Arc::clone(live), carrier, every))
+        .collect()
 }
 
 /// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit. So
@@ -224,12 +253,18 @@ impl App {
             router,
             health,
             keeper,
+            access,
+            checks,
             gate,
             store,
             writers,
             checkpoints,
         } = self;
-        drop((router, health, gate, live));
+        drop((router, health, checks, gate, live));
+        if let Err(error) = access.enter_refusals().await {
+            tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
+        }
+        drop(access);
         for writer in writers {
             join(writer).await;
         }

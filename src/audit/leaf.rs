@@ -4,13 +4,48 @@
 //! below 2^53, texts in ASCII. The bytes are stored, and what is stored is hashed; nothing is ever serialised again.
 
 use crate::domain::event::AuditEvent;
+use crate::domain::keys::sha256;
 
 use super::merkle::{Hash, leaf_hash};
 
-/// The bytes of an event.
+/// The longest entry, in bytes: what a bundle's two bytes of length can say (C2SP tlog-tiles, "Log entries").
+pub const ENTRY_BYTES_MAX: usize = 65_535;
+/// The longest old or new value that stands in an entry as it is, in bytes of UTF-8.
+const VALUE_BYTES_MAX: usize = 1_024;
+/// The same where an entry would still be too long: shorter than a digest in hexadecimal.
+const VALUE_BYTES_MAX_IF_LONG: usize = 64;
+
+/// The bytes of an event: at most 65,535. A changed value of more than 1,024 bytes stands as `sha256:` and the digest of
+/// the value in hexadecimal, so that whoever has the value can tell that it is the one.
 pub fn encode(event: &AuditEvent) -> Vec<u8> {
+    let is_short = |text: &Option<String>| text.as_ref().is_none_or(|text| text.len() <= VALUE_BYTES_MAX);
+    let mut changes = event.changes.iter();
+    let bytes = if changes.all(|change| is_short(&change.old) && is_short(&change.new)) {
+        serialised(event)
+    } else {
+        serialised(&shortened(event, VALUE_BYTES_MAX))
+    };
+    if bytes.len() <= ENTRY_BYTES_MAX {
+        return bytes;
+    }
+    serialised(&shortened(event, VALUE_BYTES_MAX_IF_LONG))
+}
+
+fn serialised(event: &AuditEvent) -> Vec<u8> {
     // Serialising a struct of texts and integers into memory cannot fail.
     serde_json::to_vec(event).unwrap_or_default()
+}
+
+fn shortened(event: &AuditEvent, longest: usize) -> AuditEvent {
+    let mut event = event.clone();
+    let values = event
+        .changes
+        .iter_mut()
+        .flat_map(|change| [&mut change.old, &mut change.new]);
+    for value in values.flatten().filter(|value| value.len() > longest) {
+        *value = format!("sha256:{}", hex::encode(sha256(value.as_bytes())));
+    }
+    event
 }
 
 /// The event of one click inside a batch: its bytes are hashed into the batch's root, and can be made again from the
@@ -37,7 +72,12 @@ pub struct ClickLeaf<'a> {
 
 /// The leaf hash of a click inside its batch.
 pub fn click_hash(leaf: &ClickLeaf<'_>) -> Hash {
-    let bytes = format!(
+    leaf_hash(click_bytes(leaf).as_bytes())
+}
+
+/// The bytes of a click's event, in the same encoding as a whole entry.
+pub fn click_bytes(leaf: &ClickLeaf<'_>) -> String {
+    format!(
         r#"{{"action":"click","at_ms":{},"campaign":{},"commitment":"{}","link":{},"policy_version":{},"publisher":{},"state":"{}","tenant":{},"v":1}}"#,
         leaf.at_ms,
         leaf.campaign,
@@ -47,8 +87,7 @@ pub fn click_hash(leaf: &ClickLeaf<'_>) -> Hash {
         leaf.publisher,
         leaf.state,
         leaf.tenant,
-    );
-    leaf_hash(bytes.as_bytes())
+    )
 }
 
 #[cfg(test)]
@@ -110,6 +149,42 @@ mod tests {
             "every member is there"
         );
         assert_eq!(String::from_utf8(bytes).expect("text"), sorted(&value));
+    }
+
+    #[test]
+    fn a_long_value_stands_as_its_digest() {
+        let of = |new: String| {
+            let mut event = AuditEvent::new(7, "shop.changed", &Actor::Server, "changed", &[1; 16]);
+            event.changes.push(Change {
+                field: "landing_hosts",
+                old: None,
+                new: Some(new),
+            });
+            String::from_utf8(encode(&event)).expect("text")
+        };
+        let (kept, long) = ("a".repeat(1_024), "a".repeat(1_025));
+        assert!(of(kept.clone()).contains(&kept));
+        let digest = hex::encode(sha256(long.as_bytes()));
+        assert!(of(long).contains(&format!("\"new\":\"sha256:{digest}\"")));
+    }
+
+    #[test]
+    fn no_entry_is_longer_than_a_bundle_takes() {
+        // The widest there can be: every field of a policy or a shop, with values that JSON has to escape throughout.
+        for value in ["\u{1}".repeat(1_024), "\u{1}".repeat(100_000), "b".repeat(1_024)] {
+            let mut event = full();
+            event.changes = vec![
+                Change {
+                    field: "landing_hosts",
+                    old: Some(value.clone()),
+                    new: Some(value),
+                };
+                64
+            ];
+            let bytes = encode(&event);
+            assert!(bytes.len() <= ENTRY_BYTES_MAX, "{}", bytes.len());
+            assert!(serde_json::from_slice::<serde_json::Value>(&bytes).is_ok());
+        }
     }
 
     #[test]

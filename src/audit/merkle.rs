@@ -57,6 +57,25 @@ pub fn root(leaves: &[Hash]) -> Hash {
     }
 }
 
+/// The proof that the leaf at `index` is among these, from its sibling up (RFC 6962, section 2.1.1); none if it is not. For
+/// what fits in memory, such as the clicks of a batch; proofs in the log itself are made of tiles.
+pub fn inclusion(index: usize, leaves: &[Hash]) -> Option<Vec<Hash>> {
+    if index >= leaves.len() {
+        return None;
+    }
+    if leaves.len() == 1 {
+        return Some(Vec::new());
+    }
+    let (left, right) = leaves.split_at(leaves.len().next_power_of_two() / 2);
+    let (mut proof, sibling) = if index < left.len() {
+        (inclusion(index, left)?, root(right))
+    } else {
+        (inclusion(index - left.len(), right)?, root(left))
+    };
+    proof.push(sibling);
+    Some(proof)
+}
+
 /// The greatest power of two below a size of at least 2: where the tree of that size is divided.
 pub(super) fn split(size: u64) -> u64 {
     1 << (u64::BITS - 1 - (size - 1).leading_zeros())

@@ -234,7 +234,7 @@ mod tests {
         );
         assert_eq!(Checkpoint::parse(&text), Ok(checkpoint()));
         for bad in [
-            "".to_owned(),
+            String::new(),
             text.trim_end().to_owned(),
             format!("{text}extension\n"),
             format!("{text}\n"),

@@ -183,6 +183,11 @@ impl Tiles {
         self.0.insert(id, hashes);
     }
 
+    /// What was fetched of a tile.
+    pub fn get(&self, id: TileId) -> Option<&[Hash]> {
+        self.0.get(&id).map(Vec::as_slice)
+    }
+
     /// The root of the tree of this size; none if a tile of `tiles_for_root` is missing or too short.
     pub fn root(&self, size: u64) -> Option<Hash> {
         Some(fold(&self.frontier(size)?))

@@ -59,6 +59,8 @@ use Role::{Auditor, Manager, Operator, Privacy, Publisher, Shop};
 
 const RUN: &[Role] = &[Manager];
 const READ: &[Role] = &[Manager, Auditor, Privacy];
+/// Whoever reads a log: a tenant's roles their tenant's, the operator the server's own.
+const READ_LOG: &[Role] = &[Operator, Manager, Auditor, Privacy];
 
 /// Every operation that needs a key, with the roles that may call it.
 pub const TABLE: &[(&str, &[Role])] = &[
@@ -132,6 +134,20 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("explain_decision", &[Manager, Shop, Auditor, Privacy]),
     ("read_performance_report", &[Manager, Auditor, Publisher, Shop]),
     ("read_consent_report", READ),
+    ("list_audit_entries", READ_LOG),
+    ("read_audit_entry", READ_LOG),
+    ("prove_audit_entry", READ_LOG),
+    // The server's log names no person.
+    ("open_audit_entry", READ),
+    ("prove_click", READ),
+    ("read_audit_checkpoint", READ_LOG),
+    ("prove_audit_consistency", READ_LOG),
+    ("list_audit_keys", READ_LOG),
+    ("export_audit_log", READ_LOG),
+    ("read_log_checkpoint", READ_LOG),
+    ("read_log_tile", READ_LOG),
+    ("read_log_bundle", READ_LOG),
+    ("read_audit_check", &[Operator, Manager, Auditor, Privacy]),
 ];
 
 /// Every operation that needs no key, with the reason why it needs none.
@@ -167,7 +183,7 @@ pub fn may(role: Role, operation: &str) -> bool {
 }
 
 /// What a caller proved itself with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bearer {
     /// An API key, or a token that was given for it, by the key's number.
     Key(i64),

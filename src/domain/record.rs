@@ -7,10 +7,12 @@ mod redo;
 
 use serde::Deserialize;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 pub use redo::{ACCEPTED, Redone, redo};
 
 use super::consent::ConsentState;
+use super::event::order_digest;
 use super::ids::{ClickId, ClickKey, RecordId};
 use super::keyring::KeyRing;
 use super::keys::{ClickSecrets, Place, epoch_of};
@@ -196,19 +198,7 @@ impl Record {
             // A later signal's row of before anything was kept with it.
             return Some(Opened::default());
         };
-        let (table, row) = match &self.key {
-            RecordKey::Click(click) => ("click", click.click.0),
-            RecordKey::Conversion(id) => ("conversion", id.into_bytes()),
-            RecordKey::Signal(_, id) => ("consent_record", id.into_bytes()),
-        };
-        let place = Place {
-            tenant: self.click.tenant,
-            table,
-            column: "payload",
-            row: &row,
-            key_version: u32::from(epoch_of(self.click.issued_at_s())),
-        };
-        let plain = secrets.key.open(&place, payload).ok()?;
+        let plain = self.plain(&secrets, payload)?;
         if let RecordKey::Signal(..) = self.key {
             let inputs = Inputs::decode(std::str::from_utf8(&plain).ok()?)?;
             return Some(Opened {
@@ -225,6 +215,35 @@ impl Record {
             inputs,
             notice: document.notice,
         })
+    }
+
+    /// The digest of the sealed order id, which is what a verdict's entry in the audit log commits to; nothing where the
+    /// shop named no order. The order itself stays sealed.
+    pub fn order_digest(&self, keys: &KeyRing) -> Option<[u8; 32]> {
+        #[derive(Deserialize)]
+        struct Named {
+            order_id: Option<String>,
+        }
+        let secrets = self.secrets(keys)?;
+        let plain = self.plain(&secrets, self.payload.as_ref()?)?;
+        let named: Named = serde_json::from_slice(&plain).ok()?;
+        named.order_id.map(|order_id| order_digest(&order_id))
+    }
+
+    fn plain(&self, secrets: &ClickSecrets, payload: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let (table, row) = match &self.key {
+            RecordKey::Click(click) => ("click", click.click.0),
+            RecordKey::Conversion(id) => ("conversion", id.into_bytes()),
+            RecordKey::Signal(_, id) => ("consent_record", id.into_bytes()),
+        };
+        let place = Place {
+            tenant: self.click.tenant,
+            table,
+            column: "payload",
+            row: &row,
+            key_version: u32::from(epoch_of(self.click.issued_at_s())),
+        };
+        secrets.key.open(&place, payload).ok()
     }
 }
 

@@ -47,6 +47,8 @@ pub enum Reason {
     Forbidden,
     /// No such thing, or not this tenant's.
     NotFound,
+    /// An entry of the audit log that is committed and has no place in the tree, or no checkpoint over it, as yet.
+    NotYetSequenced,
     /// The path does not take this method.
     MethodNotAllowed,
     /// The body's media type is not taken here.
@@ -67,7 +69,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 27] = [
+    pub const ALL: [Reason; 28] = [
         Reason::Accepted,
         Reason::Duplicate,
         Reason::DuplicateConflict,
@@ -87,6 +89,7 @@ impl Reason {
         Reason::Unauthenticated,
         Reason::Forbidden,
         Reason::NotFound,
+        Reason::NotYetSequenced,
         Reason::MethodNotAllowed,
         Reason::UnsupportedMediaType,
         Reason::Conflict,
@@ -119,6 +122,7 @@ impl Reason {
             Reason::Unauthenticated => "unauthenticated",
             Reason::Forbidden => "forbidden",
             Reason::NotFound => "not_found",
+            Reason::NotYetSequenced => "not_yet_sequenced",
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UnsupportedMediaType => "unsupported_media_type",
             Reason::Conflict => "conflict",
@@ -142,7 +146,7 @@ impl Reason {
             Reason::ConsentMalformed | Reason::InvalidRequest => 400,
             Reason::Unauthenticated => 401,
             Reason::ConsentDenied | Reason::Forbidden => 403,
-            Reason::UnknownToken | Reason::NotFound => 404,
+            Reason::UnknownToken | Reason::NotFound | Reason::NotYetSequenced => 404,
             Reason::MethodNotAllowed => 405,
             Reason::Timeout => 408,
             Reason::DuplicateConflict | Reason::Restricted | Reason::Conflict => 409,
@@ -175,7 +179,10 @@ impl Reason {
 
     /// Whether the same request may succeed later as it is.
     pub fn retry(self) -> bool {
-        matches!(self, Reason::RateLimited | Reason::Unavailable)
+        matches!(
+            self,
+            Reason::RateLimited | Reason::Unavailable | Reason::NotYetSequenced
+        )
     }
 
     /// One sentence for a person; never holds a value that a client sent.
@@ -202,6 +209,9 @@ impl Reason {
             Reason::Unauthenticated => "The caller could not be authenticated.",
             Reason::Forbidden => "The caller may not do this.",
             Reason::NotFound => "There is no such thing here.",
+            Reason::NotYetSequenced => {
+                "The entry has no place in the signed log yet; ask again when expected_by has passed."
+            }
             Reason::MethodNotAllowed => "This path does not take this method.",
             Reason::UnsupportedMediaType => "This media type is not taken here.",
             Reason::Conflict => "The change clashes with what is already there.",

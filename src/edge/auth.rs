@@ -26,6 +26,7 @@ use crate::domain::access::{Bearer, Principal, TABLE, may};
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::identity::NotKnown;
+use crate::flow::refusals::Claimant;
 
 const WINDOW_SECONDS: u32 = 60;
 
@@ -84,7 +85,9 @@ impl Entrances {
         } else {
             method
         };
-        let entrances = self.0.get(path).map_or(&[][..], Vec::as_slice);
+        // The document names a value that may hold slashes like any other.
+        let path = path.replace("{*", "{");
+        let entrances = self.0.get(&path).map_or(&[][..], Vec::as_slice);
         entrances
             .iter()
             .find(|(other, _)| other == method)
@@ -213,9 +216,11 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         Ok(principal) => Caller::Known(principal.tenant, principal.bearer),
         Err(_) => Caller::Address(address_key(address)),
     };
+    let claimant = claimant(&gate.access, identified.as_ref().ok(), &request);
     let left = match gate.take(caller) {
         Ok(left) => left,
         Err(wait) => {
+            gate.access.refused(claimant, operation, Reason::RateLimited);
             let mut problem = Problem::new(Reason::RateLimited);
             problem.retry_after_seconds = u32::try_from(wait.as_secs()).unwrap_or(WINDOW_SECONDS).max(1);
             return with_limits(problem.into_response(), &gate, 0);
@@ -232,7 +237,29 @@ pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Ne
         Err(_) if signed && !presented => next.run(request).await,
         Err(why) => refusal(why).into_response(),
     };
+    // Handlers turn away too: for a signature that does not fit, or for an address.
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        gate.access.refused(claimant, operation, problem.reason);
+    }
     with_limits(response, &gate, left)
+}
+
+/// Who asks, as far as that is known or claimed.
+fn claimant(access: &AccessFlow, principal: Option<&Principal>, request: &Request) -> Claimant {
+    if let Some(principal) = principal {
+        return Claimant::Known(principal.tenant, principal.bearer);
+    }
+    let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let named = match template {
+        Some("/postback/{shop}") => request.uri().path().strip_prefix("/postback/"),
+        _ => request
+            .headers()
+            .get("einklang-shop")
+            .and_then(|value| value.to_str().ok()),
+    };
+    named
+        .and_then(|reference| access.shop(reference))
+        .unwrap_or(Claimant::Unknown)
 }
 
 fn entrance(entrances: &Entrances, request: &Request) -> Entrance {

@@ -23,7 +23,7 @@ pub fn refusal(why: NotKnown) -> Problem {
         NotKnown::Key => Problem::new(Reason::Unauthenticated),
         NotKnown::Token(fault) => Problem {
             detail: Some(fault.sentence()),
-            code: Some(fault.code()),
+            fault: Some(fault),
             challenge: Some(fault.challenge()),
             ..Problem::new(Reason::Unauthenticated)
         },

@@ -1,5 +1,7 @@
 //! The only inbound HTTP. Promise: requests become values, values become answers; nothing is decided here.
 
+pub mod audit;
+pub mod audit_check;
 pub mod auth;
 mod bearer;
 pub mod click;

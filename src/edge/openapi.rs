@@ -11,7 +11,8 @@ use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
-    click, consent, contract, correction, explain, health, objects, postback, records, report, signal, token,
+    audit, audit_check, click, consent, contract, correction, explain, health, objects, postback, records,
+    report, signal, token,
 };
 
 /// The parts of the document that belong to no operation.
@@ -30,6 +31,7 @@ use super::{
     tags(
         (name = "api-keys", description = "Keys that sign in; a key carries one role and one tenant."),
         (name = "approvals", description = "Changes that take effect only by the word of another user."),
+        (name = "audit", description = "The audit log: entries, proofs, checkpoints, openings, the log itself as tiles, and whether it and the database fit together."),
         (name = "campaigns", description = "What is advertised, where its clicks land, and how long they count."),
         (name = "click", description = "Tracking links, followed by visitors."),
         (name = "consent", description = "Changes of consent that a shop forwards, what a signal says, and why a decision is what it is."),
@@ -88,10 +90,12 @@ fn parts() -> Vec<Document> {
         postback::batch_routes().into_openapi(),
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
+        audit::routes().into_openapi(),
         records::routes().into_openapi(),
         report::routes().into_openapi(),
         explain::routes().into_openapi(),
         signal::routes().into_openapi(),
+        audit_check::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
         token::routes().into_openapi(),
@@ -101,8 +105,20 @@ fn parts() -> Vec<Document> {
 /// The complete document.
 pub fn spec() -> Value {
     let mut spec = serde_json::to_value(document()).unwrap_or_default();
+    name_tails(&mut spec);
     contract::complete(&mut spec);
     spec
+}
+
+/// A router marks a value that may hold slashes; the document has no mark for it.
+fn name_tails(spec: &mut Value) {
+    let Some(paths) = spec.get_mut("paths").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let items = std::mem::take(paths).into_iter();
+    *paths = items
+        .map(|(path, item)| (path.replace("{*", "{"), item))
+        .collect();
 }
 
 /// The document as it is checked in and served: two spaces, a line feed at the end.

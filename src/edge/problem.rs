@@ -10,8 +10,10 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::time::rfc3339;
 use crate::domain::refusal::{Outcome, Reason};
 use crate::flow::FlowError;
+use crate::identity::fault::TokenFault;
 
 /// How long a caller should wait for the ledger, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 2;
@@ -27,10 +29,12 @@ pub struct Problem {
     pub detail: Option<&'static str>,
     /// The conversion that is there already, on `duplicate_conflict`.
     pub conversion_id: Option<String>,
-    /// Seconds to wait, on 429 and 503.
+    /// When an audit entry will be in the signed log, in milliseconds since 1970, on `not_yet_sequenced`.
+    pub expected_by_ms: Option<i64>,
+    /// Seconds to wait, on 429 and 503, and for an audit entry.
     pub retry_after_seconds: u32,
-    /// What exactly is wrong, as a stable code, where the reason leaves that open.
-    pub code: Option<&'static str>,
+    /// What exactly is wrong with a bearer token.
+    pub fault: Option<TokenFault>,
     /// OAuth's code, where a token was asked for.
     pub error: Option<&'static str>,
     /// What to do to be let in, on 401.
@@ -45,8 +49,9 @@ impl Problem {
             parameter: None,
             detail: None,
             conversion_id: None,
+            expected_by_ms: None,
             retry_after_seconds: RETRY_AFTER_SECONDS,
-            code: None,
+            fault: None,
             error: None,
             challenge: (reason == Reason::Unauthenticated).then_some("Bearer"),
         }
@@ -81,8 +86,9 @@ impl Problem {
             request_id: request_id.to_owned(),
             parameter: self.parameter.clone(),
             conversion_id: self.conversion_id.clone(),
-            code: self.code,
+            code: self.fault.map(TokenFault::code),
             error: self.error,
+            expected_by: self.expected_by_ms.map(rfc3339),
         }
     }
 }
@@ -137,6 +143,10 @@ pub struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, max_length = 32, pattern = "^[a-z_]+$", nullable = false)]
     error: Option<&'static str>,
+    /// When the entry will be in the signed log, on `not_yet_sequenced`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime, nullable = false)]
+    expected_by: Option<String>,
 }
 
 impl IntoResponse for Problem {
@@ -160,6 +170,10 @@ impl From<FlowError> for Problem {
                 ..Problem::about(Reason::Conflict, parameter)
             },
             FlowError::Missing(parameter) => Problem::about(Reason::NotFound, parameter),
+            FlowError::NotYet(expected_by_ms) => Problem {
+                expected_by_ms: Some(expected_by_ms),
+                ..Problem::new(Reason::NotYetSequenced)
+            },
             FlowError::Taken(parameter) => Problem::about(Reason::Conflict, parameter),
             FlowError::Store(source) => {
                 // The text of a store error names what was attempted, never a value.

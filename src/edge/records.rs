@@ -229,8 +229,9 @@ async fn read_consent_receipt(
 async fn replay_consent_record(
     State(flow): State<RecordsFlow>,
     Authenticated(principal): Authenticated,
+    Named(request): Named,
     Id(id): Id<RecordId>,
 ) -> Result<Json<ConsentReplay>, Problem> {
-    let replayed = flow.replay(&principal, &id).await?;
+    let replayed = flow.replay(&principal, &id, request).await?;
     Ok(Json(ConsentReplay::of(&replayed)))
 }

@@ -22,7 +22,7 @@ use self::answer::{ConsentKeys, ConsentReport, PerformanceKeys, PerformanceRepor
 use self::sheet::{Attachment, Sheet};
 use super::auth::Authenticated;
 use super::problem::{Problem, ProblemBody};
-use super::request::Query;
+use super::request::{Named, Query};
 use crate::domain::ids::{CampaignId, GoalId, LinkId, PublisherId};
 use crate::domain::refusal::Reason;
 use crate::domain::report::period::{Period, parse_day};
@@ -150,6 +150,7 @@ struct ConsentQuery {
 async fn read_performance_report(
     State(flow): State<ReportFlow>,
     Authenticated(principal): Authenticated,
+    Named(request): Named,
     headers: HeaderMap,
     Query(query): Query<PerformanceQuery>,
 ) -> Result<Response, Problem> {
@@ -165,6 +166,7 @@ async fn read_performance_report(
     let csv = prefers_csv(query.format, &headers);
     let report = flow.performance(&principal, &question).await?;
     Ok(if csv {
+        flow.exported(&principal, "performance", request).await?;
         let sheet = Sheet::of_performance(&report).map_err(|_| Problem::new(Reason::Internal))?;
         file("performance", report.period, sheet)
     } else {
@@ -213,6 +215,7 @@ async fn read_performance_report(
 async fn read_consent_report(
     State(flow): State<ReportFlow>,
     Authenticated(principal): Authenticated,
+    Named(request): Named,
     headers: HeaderMap,
     Query(query): Query<ConsentQuery>,
 ) -> Result<Response, Problem> {
@@ -226,6 +229,7 @@ async fn read_consent_report(
     let csv = prefers_csv(query.format, &headers);
     let report = flow.consent(&principal, &question).await?;
     Ok(if csv {
+        flow.exported(&principal, "consent", request).await?;
         let sheet = Sheet::of_consent(&report).map_err(|_| Problem::new(Reason::Internal))?;
         file("consent", report.period, sheet)
     } else {
@@ -274,7 +278,7 @@ fn prefers_csv(format: Option<ReportFormat>, headers: &HeaderMap) -> bool {
 }
 
 /// Media ranges of the `Accept` header with their weights.
-fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
+pub(super) fn accepted(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
     let values = headers.get_all(header::ACCEPT).iter();
     let values = values.filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(|range| {

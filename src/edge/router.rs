@@ -17,10 +17,13 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    click, consent, correction, explain, health, objects, openapi, postback, records, report, signal, token,
+    audit, audit_check, click, consent, correction, explain, health, objects, openapi, postback, records,
+    report, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
+use crate::flow::audit::AuditFlow;
+use crate::flow::audit::check::Checks;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -40,6 +43,8 @@ const MAX_BATCH_BYTES: usize = 1024 * 1024;
 pub struct Flows {
     /// Callers.
     pub access: AccessFlow,
+    /// The audit log.
+    pub audit: AuditFlow,
     /// Clicks.
     pub click: ClickFlow,
     /// Postbacks and corrections.
@@ -54,6 +59,8 @@ pub struct Flows {
     pub report: ReportFlow,
     /// Looking into signals.
     pub signal: SignalFlow,
+    /// The tamper search.
+    pub checks: Checks,
     /// Health.
     pub health: HealthFlow,
     /// The management of objects.
@@ -88,10 +95,12 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             consent: flows.consent,
             conversion: flows.conversion.clone(),
         }))
+        .merge(audit::routes().with_state(flows.audit))
         .merge(records::routes().with_state(flows.records))
         .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))
         .merge(signal::routes().with_state(flows.signal))
+        .merge(audit_check::routes().with_state(flows.checks))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .merge(token::routes().with_state(flows.identity))

@@ -1,9 +1,11 @@
-//! Authentication: an API key is a look-up in the routing snapshot, a token is verified. Nothing is stored.
+//! Authentication: an API key is a look-up in the routing snapshot, a token is verified. That somebody was turned away is
+//! counted, and entered in the audit log from time to time.
 
 use std::sync::Arc;
 
-use super::Live;
 use super::identity::{Identity, NotKnown};
+use super::refusals::{Claimant, Refusals};
+use super::{FlowError, Live};
 use crate::domain::access::Principal;
 use crate::domain::ids::RequestId;
 use crate::domain::keys::sha256;
@@ -14,12 +16,17 @@ use crate::identity::token::looks_like_token;
 pub struct AccessFlow {
     live: Arc<Live>,
     identity: Arc<Identity>,
+    refusals: Refusals,
 }
 
 impl AccessFlow {
     /// Over the shared parts.
-    pub fn new(live: Arc<Live>, identity: Arc<Identity>) -> Self {
-        Self { live, identity }
+    pub fn new(live: Arc<Live>, identity: Arc<Identity>, refusals: Refusals) -> Self {
+        Self {
+            live,
+            identity,
+            refusals,
+        }
     }
 
     /// A name for a new request. Random, not time-ordered: it stands in the trail of refusals, where only the day may.
@@ -38,5 +45,27 @@ impl AccessFlow {
             return Err(NotKnown::Key);
         }
         self.identity.judge(bearer, &routing, self.live.now_ms()).await
+    }
+
+    /// The shop that a public reference names.
+    pub fn shop(&self, reference: &str) -> Option<Claimant> {
+        let routing = self.live.routing();
+        let (tenant, shop) = *routing.shop_references.get(reference)?;
+        Some(Claimant::Shop(tenant, shop))
+    }
+
+    /// Counts somebody who was turned away.
+    pub fn refused(
+        &self,
+        claimant: Claimant,
+        operation: &'static str,
+        reason: crate::domain::refusal::Reason,
+    ) {
+        self.refusals.count(claimant, operation, reason);
+    }
+
+    /// Enters in the audit logs who was turned away since the last time; returns how many entries that made.
+    pub async fn enter_refusals(&self) -> Result<usize, FlowError> {
+        self.refusals.enter(&self.live).await
     }
 }

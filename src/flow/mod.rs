@@ -17,6 +17,7 @@ pub mod objects;
 pub mod privacy;
 pub mod provision;
 pub mod records;
+pub mod refusals;
 pub mod report;
 pub mod signal;
 
@@ -44,6 +45,9 @@ pub enum FlowError {
     /// A unique name is taken.
     #[error("{0} is taken")]
     Taken(&'static str),
+    /// An audit entry is committed and will be in the signed log by this time, in milliseconds since 1970.
+    #[error("not yet in the signed log")]
+    NotYet(i64),
     /// The ledger failed.
     #[error("the store failed")]
     Store(#[source] StoreError),

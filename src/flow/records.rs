@@ -178,10 +178,17 @@ impl RecordsFlow {
         })
     }
 
-    /// Decides a record again, under the policy version that decided it. Shows nothing of what was sealed.
-    pub async fn replay(&self, principal: &Principal, id: &RecordId) -> Result<Replayed, FlowError> {
+    /// Decides a record again, under the policy version that decided it. Shows nothing of what was sealed, but opens it.
+    pub async fn replay(
+        &self,
+        principal: &Principal,
+        id: &RecordId,
+        request: RequestId,
+    ) -> Result<Replayed, FlowError> {
         let tenant = self.tenant(principal)?;
         let shown = self.find(&tenant, id).await?;
+        self.note_reading(principal, &shown, "consent_record.replayed", request)
+            .await?;
         let policy = self.policy(&tenant, &shown.record).await?;
         let inputs = shown.record.open(&tenant.keys).and_then(|opened| opened.inputs);
         let redone = inputs.map(|inputs| redo(&shown.record, &inputs, &policy));
@@ -249,7 +256,7 @@ impl RecordsFlow {
     }
 
     /// A record that is there. What was erased is gone for good; what was never there, or had its time, is not found.
-    async fn find(&self, tenant: &TenantRoute, id: &RecordId) -> Result<Shown, FlowError> {
+    pub(super) async fn find(&self, tenant: &TenantRoute, id: &RecordId) -> Result<Shown, FlowError> {
         let key = RecordKey::open(&tenant.keys, id).ok_or(FlowError::Refused(Reason::NotFound))?;
         let reader = self.live.store().reader();
         let number = tenant.number();

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{FlowError, Live};
 use crate::domain::access::{Principal, Role};
 use crate::domain::campaign::local_day;
+use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
 use crate::domain::report::figures::{self, Performance};
 use crate::domain::report::key::{Key, TooManyRows};
@@ -108,6 +109,23 @@ impl ReportFlow {
         let keys = answer.rows.iter().map(|row| &row.key);
         let names = self.names(&tenant, group_by, keys).await?;
         Ok(report(&tenant, period, question, names, answer))
+    }
+
+    /// Enters in the trail that a report leaves as a file; to be called before it does.
+    pub async fn exported(
+        &self,
+        principal: &Principal,
+        report: &'static str,
+        request: RequestId,
+    ) -> Result<(), FlowError> {
+        let actor = principal.actor();
+        let mut event = self
+            .live
+            .event(principal.tenant, "report.exported", &actor, "exported");
+        event.object = Some(format!("report:{report}"));
+        event.request_id = Some(request.to_string());
+        let tx = self.live.store().begin().await?;
+        Ok(tx.commit_with(&event.into()).await?)
     }
 
     fn tenant(&self, principal: &Principal) -> Result<Arc<TenantRoute>, FlowError> {

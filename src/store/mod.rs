@@ -11,6 +11,7 @@ pub mod batch;
 mod campaigns;
 pub mod cells;
 mod checkpoint;
+pub mod condition;
 pub mod connect;
 pub mod conversions;
 pub mod keys;

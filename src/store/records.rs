@@ -13,7 +13,7 @@ use super::connect::StoreError;
 use super::tx::Reader;
 use crate::domain::campaign::MAX_WINDOW_DAYS;
 use crate::domain::consent::ConsentState;
-use crate::domain::ids::{ClickId, ClickKey, seconds_of, ticks_of};
+use crate::domain::ids::{ClickId, ClickKey, millis_of, seconds_of, ticks_of, time_ordered};
 use crate::domain::record::{Record, RecordKey, RecordKind};
 use entity::{click, click_salt, consent_record, conversion, order_key, suppression};
 
@@ -137,6 +137,58 @@ impl Reader<'_> {
         Ok(records.pop())
     }
 
+    /// The conversions that were recorded in one millisecond: their ids, with their records unless the person was erased.
+    pub async fn conversions_of_moment(
+        &self,
+        tenant: i64,
+        at_ms: i64,
+    ) -> Result<Vec<(Uuid, Option<Record>)>, StoreError> {
+        let rows = conversion::Entity::find()
+            .filter(conversion::Column::Tenant.eq(tenant))
+            .filter(conversion::Column::RecordedAtS.eq(at_ms.div_euclid(1_000)))
+            .filter(conversion::Column::ConversionId.gte(time_ordered(at_ms, [0; 10])))
+            .filter(conversion::Column::ConversionId.lt(time_ordered(at_ms + 1, [0; 10])))
+            .all(self.connection())
+            .await?;
+        let mut erased = Vec::new();
+        let mut records = Vec::new();
+        for row in rows {
+            let id = row.conversion_id;
+            match of_conversion(row)? {
+                Some(record) => records.push(record),
+                None => erased.push((id, None)),
+            }
+        }
+        self.add_salts(tenant, &mut records).await?;
+        let named = records.into_iter().filter_map(|record| match record.key {
+            RecordKey::Conversion(id) => Some((id, Some(record))),
+            RecordKey::Click(_) | RecordKey::Signal(..) => None,
+        });
+        Ok(named.chain(erased).collect())
+    }
+
+    /// A click's salt, while it is there.
+    pub async fn salt(&self, click: &ClickKey) -> Result<Option<[u8; 16]>, StoreError> {
+        let id = (
+            click.tenant,
+            click.issued_at_ticks,
+            Uuid::from_bytes(click.click.0),
+        );
+        let row = click_salt::Entity::find_by_id(id).one(self.connection()).await?;
+        Ok(row.and_then(|row| row.salt.as_slice().try_into().ok()))
+    }
+
+    /// Where a click came from: the numbers of its campaign, its publisher and its link.
+    pub async fn way_of_click(&self, click: &ClickKey) -> Result<Option<[i64; 3]>, StoreError> {
+        let id = (
+            click.tenant,
+            click.issued_at_ticks,
+            Uuid::from_bytes(click.click.0),
+        );
+        let row = click::Entity::find_by_id(id).one(self.connection()).await?;
+        Ok(row.map(|row| [row.campaign, row.publisher, row.link]))
+    }
+
     /// Whether a conversion's row is there, whatever is left of it.
     pub async fn has_conversion(&self, tenant: i64, id: Uuid) -> Result<bool, StoreError> {
         let id = (tenant, seconds_of(id), id);
@@ -163,6 +215,20 @@ impl Reader<'_> {
         goals: Vec<i64>,
         order_hash: [u8; 16],
     ) -> Result<Vec<ClickKey>, StoreError> {
+        let found = self
+            .conversions_of_order(tenant, shops, goals, order_hash)
+            .await?;
+        Ok(found.into_iter().map(|(click, _)| click).collect())
+    }
+
+    /// The conversions that an order became at any of these shops, under any of these goals, with their clicks.
+    pub async fn conversions_of_order(
+        &self,
+        tenant: i64,
+        shops: Vec<i64>,
+        goals: Vec<i64>,
+        order_hash: [u8; 16],
+    ) -> Result<Vec<(ClickKey, Uuid)>, StoreError> {
         let rows = order_key::Entity::find()
             .filter(order_key::Column::Tenant.eq(tenant))
             .filter(order_key::Column::Shop.is_in(shops))
@@ -172,7 +238,7 @@ impl Reader<'_> {
             .await?;
         Ok(rows
             .into_iter()
-            .map(|row| key(tenant, row.issued_at_ticks, row.click_id))
+            .map(|row| (key(tenant, row.issued_at_ticks, row.click_id), row.conversion_id))
             .collect())
     }
 
@@ -338,7 +404,7 @@ fn of_conversion(row: conversion::Model) -> Result<Option<Record>, StoreError> {
     Ok(Some(Record {
         key: RecordKey::Conversion(row.conversion_id),
         click: key(row.tenant, ticks, click),
-        decided_at_ms: crate::domain::ids::millis_of(row.conversion_id),
+        decided_at_ms: millis_of(row.conversion_id),
         occurred_at_ms: row.occurred_at_ms,
         policy_version: version(row.policy_version, "conversion")?,
         consent_bits: row.consent_bits.unwrap_or(0),

@@ -107,7 +107,8 @@ impl Books {
         &self.inner
     }
 
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
+    /// Commits what was written.
+    pub(super) async fn keep(self) -> Result<(), StoreError> {
         self.inner.commit().await?;
         Ok(())
     }

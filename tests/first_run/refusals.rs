@@ -83,7 +83,7 @@ fn a_root_key_that_is_not_the_right_one() {
 #[test]
 fn what_production_does_not_take() {
     let folder = used();
-    let production = ["serve", "--production"];
+    let production = ["serve", "--production", "--audit-name=tracker.example"];
     assert_eq!(
         refusal(folder.path(), &production),
         "In production there must be no trial tenant: archive tenant start, or start with an empty database."
@@ -129,7 +129,10 @@ fn what_production_does_not_take() {
 #[test]
 fn production_starts_without_a_trial_tenant() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut server = Running::start(folder.path(), &["serve", "--production", "--json"]);
+    let mut server = Running::start(
+        folder.path(),
+        &["serve", "--production", "--json", "--audit-name=tracker.example"],
+    );
     let welcome = server.welcome();
     assert!(welcome["operator_key"].is_string());
     assert!(

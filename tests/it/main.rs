@@ -14,6 +14,14 @@
 mod harness;
 
 mod approval;
+mod audit;
+mod audit_bad;
+mod audit_check;
+mod audit_events;
+mod audit_export;
+mod audit_openings;
+mod audit_outsider;
+mod audit_push;
 mod auth;
 mod bad_input;
 mod bad_values;

@@ -139,6 +139,19 @@ both!(not_found, async |app: &TestApp| {
     refused(&app.visitor().get("/c/NoSuch").await, "not_found");
 });
 
+both!(not_yet_sequenced, async |app: &TestApp| {
+    app.keep_logs().await;
+    let publisher = json!({"slug": "waiting"});
+    assert_eq!(app.manager().post("/v1/publishers", &publisher).await.status, 201);
+    let path = format!("/v1/audit/entries/{}", app.ledger.waiting_entry().await);
+    let answer = app.manager().get(&path).await;
+    refused(&answer, "not_yet_sequenced");
+    assert_eq!(answer.member("expected_by"), "2026-11-24T12:00:02.000Z");
+    assert!(answer.header("retry-after").is_some());
+    app.keep_logs().await;
+    assert_eq!(app.manager().get(&path).await.status, 200);
+});
+
 both!(method_not_allowed, async |app: &TestApp| {
     let put = app.shop().request(reqwest::Method::PUT, "/postback");
     refused(&app.shop().send(put).await, "method_not_allowed");

@@ -347,7 +347,7 @@ both!(
             ..Options::default()
         });
         let config = config.expect("a configuration");
-        token_key::rotate(&config, &SystemEntropy, true).expect("rotated");
+        token_key::rotate(&config, &SystemEntropy).expect("rotated");
         // A node that starts now signs with the new key and takes both.
         let twin = app.twin().await;
         let new = token_for(&twin, world::MANAGER).await;

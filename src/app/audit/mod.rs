@@ -1,7 +1,8 @@
-//! The command line's group `audit`: what anyone can check about a log with its public key.
+//! The command line's group `audit`: what the operator can look at, and what anyone can check with a log's public key.
 //!
 //! `verify` and `verify-proof` need no server, no database and no configuration: they read files and nothing else.
 
+pub mod check;
 pub mod source;
 pub mod verify;
 
@@ -12,6 +13,25 @@ use clap::Subcommand;
 /// The group's commands.
 #[derive(Debug, Subcommand)]
 pub enum AuditStep {
+    /// Compare the logs with themselves, with what was signed and with the tables; fails if anything does not fit.
+    Check,
+    /// Print a log's latest checkpoint.
+    Checkpoint {
+        /// The log: a tenant's id (`tnt_…`), or `server`.
+        #[arg(long, value_name = "LOG", default_value = "server")]
+        log: String,
+        /// As a text that can be sent by mail, with how to verify it.
+        #[arg(long)]
+        email: bool,
+    },
+    /// What needs nothing but files.
+    #[command(flatten)]
+    Offline(OfflineStep),
+}
+
+/// Commands that need nothing but files.
+#[derive(Debug, Subcommand)]
+pub enum OfflineStep {
     /// Verify an export offline: a folder or a .tar. Fails with the first entry that does not fit.
     Verify {
         /// The export.
@@ -37,9 +57,9 @@ pub enum AuditStep {
 }
 
 /// Runs an offline command: what is to be printed, and whether all was well.
-pub fn run(step: &AuditStep, json: bool) -> Result<(String, verify::Verdict), verify::VerifyError> {
+pub fn run(step: &OfflineStep, json: bool) -> Result<(String, verify::Verdict), verify::VerifyError> {
     match step {
-        AuditStep::Verify { export, key, since } => {
+        OfflineStep::Verify { export, key, since } => {
             let key = verify::read_key(key)?;
             let mut source = source::open(export)?;
             let kept = |path: &PathBuf| source::read_small(path, "the earlier checkpoint");
@@ -49,7 +69,7 @@ pub fn run(step: &AuditStep, json: bool) -> Result<(String, verify::Verdict), ve
                 json,
             ))
         }
-        AuditStep::VerifyProof { proof, key, entry } => {
+        OfflineStep::VerifyProof { proof, key, entry } => {
             let key = verify::read_key(key)?;
             let proof = source::read_small(proof, "the proof")?;
             let entry = source::read_small(entry, "the entry")?;

@@ -134,7 +134,7 @@ texts! {
     /// Why something was done, without control characters.
     ReasonText: 1 to 500, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "Visitors of the US campaigns only.";
     /// Who acted, as the trail names it.
-    ActorText: 4 to 32, "^[a-z_]+(?::[0-9]{1,19})?$", "key:3";
+    ActorText: 4 to 64, "^[a-z_]+(?::(?:[0-9]{1,19}|[0-9a-f]{32}))?$", "key:3";
     /// A sub-id; never cut.
     SubId: 1 to 255, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "spring";
     /// A country, ISO 3166-1 alpha-2.

@@ -2,12 +2,29 @@
 //!
 //! Promise: nothing is signed that does not extend what was signed before, and nothing is signed that is not durable.
 
+pub mod check;
+pub mod clicks;
 pub mod days;
+pub mod export;
 pub mod keeper;
+pub mod list;
+pub mod opening;
+pub mod proofs;
+pub mod published;
+pub mod push;
+pub mod read;
 
 pub use keeper::LogKeeper;
+pub use read::AuditFlow;
 
 use crate::audit::guard::Remembered;
+use crate::store::StoreError;
+
+/// A tile or a leaf that should be there is not.
+const GAP: StoreError = StoreError::Inconsistent {
+    table: "audit_tile",
+    column: "hashes",
+};
 
 /// Signs checkpoints. Only `app` holds a key; this is the place for a KMS.
 pub trait CheckpointSigner: Send + Sync {

@@ -13,6 +13,7 @@ use crate::domain::ids::{ApiKeyId, RequestId, UserId};
 use crate::domain::keys::sha256;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::{Routing, Subject};
+use crate::flow::refusals::{Claimant, Refusals};
 use crate::flow::{FlowError, Live};
 use crate::identity::own::{OwnClaims, OwnKeys};
 use crate::identity::token::Presented;
@@ -69,12 +70,17 @@ impl From<FlowError> for NotSignedIn {
 pub struct IdentityFlow {
     live: Arc<Live>,
     identity: Arc<Identity>,
+    refusals: Refusals,
 }
 
 impl IdentityFlow {
     /// Over the shared parts.
-    pub fn new(live: Arc<Live>, identity: Arc<Identity>) -> Self {
-        Self { live, identity }
+    pub fn new(live: Arc<Live>, identity: Arc<Identity>, refusals: Refusals) -> Self {
+        Self {
+            live,
+            identity,
+            refusals,
+        }
     }
 
     /// The public halves of our signing keys.
@@ -82,8 +88,27 @@ impl IdentityFlow {
         self.identity.own_keys()
     }
 
-    /// Gives out a token for credentials that come from an address.
+    /// Gives out a token for credentials that come from an address. A failure is counted for the audit log.
     pub async fn sign_in(
+        &self,
+        credentials: Credentials,
+        address: IpAddr,
+        request: RequestId,
+    ) -> Result<Issued, NotSignedIn> {
+        let outcome = self.attempt(credentials, address, request).await;
+        let reason = match &outcome {
+            Err(NotSignedIn::Wrong) => Some(Reason::Unauthenticated),
+            Err(NotSignedIn::Wait(_)) => Some(Reason::RateLimited),
+            Ok(_) | Err(NotSignedIn::Failed(_)) => None,
+        };
+        if let Some(reason) = reason {
+            // Whose account it was is not told: a name that is only claimed may be anybody's, and none may exist.
+            self.refusals.count(Claimant::Unknown, "issue_token", reason);
+        }
+        outcome
+    }
+
+    async fn attempt(
         &self,
         credentials: Credentials,
         address: IpAddr,

@@ -4,18 +4,19 @@
 //! database rejects is tried again one command at a time, so that one bad row cannot refuse its neighbours. A batch whose
 //! commit has an unknown outcome is never tried again.
 
+mod leaves;
 mod shadow;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
+use leaves::{Leaves, click_batch};
+
 use super::command::{ClickCommand, Command, Reply, Token, UntrackedCommand};
 use super::{Job, Missed, Unavailable};
-use crate::audit::leaf::{ClickLeaf, click_hash};
-use crate::audit::merkle::{self, Hash};
 use crate::domain::campaign::{day_text, local_day};
 use crate::domain::consent::{ConsentState, decide_click};
-use crate::domain::event::{Actor, AuditEvent, Entry, Trail};
+use crate::domain::event::{AuditEvent, Entry, Trail};
 use crate::domain::ids::ClickKey;
 use crate::domain::policy::UntrackedCounts;
 use crate::domain::refusal::Untracked;
@@ -54,12 +55,6 @@ pub(super) struct Work {
     click_rows: Vec<ClickRow>,
     /// Clicks of each tenant and policy version, for one leaf each: hashes, the first one's nonce and time.
     leaves: BTreeMap<(i64, u16), Leaves>,
-}
-
-struct Leaves {
-    hashes: Vec<Hash>,
-    nonce: [u8; 16],
-    at_ms: i64,
 }
 
 impl Writer {
@@ -322,34 +317,6 @@ impl Work {
         Reply::Tracked
     }
 
-    /// The click's own leaf, in the batch's.
-    fn leaf(&mut self, click: &ClickCommand, policy_version: u16, state: ConsentState) {
-        if cfg!(feature = "without-log") {
-            return;
-        }
-        let row = &click.row;
-        let tenant = row.key.tenant;
-        let hash = click_hash(&ClickLeaf {
-            tenant,
-            at_ms: click.now_ms,
-            campaign: row.campaign,
-            publisher: row.publisher,
-            link: row.link,
-            policy_version,
-            state: state.code(),
-            commitment: &click.commitment,
-        });
-        let leaves = self
-            .leaves
-            .entry((tenant, policy_version))
-            .or_insert_with(|| Leaves {
-                hashes: Vec::new(),
-                nonce: click.nonce,
-                at_ms: click.now_ms,
-            });
-        leaves.hashes.push(hash);
-    }
-
     /// The policy changed between the handler's look and this transaction: the click may no longer be tracked.
     fn count_click(&mut self, click: &ClickCommand, reason: Untracked) -> Reply {
         let untracked = UntrackedCommand {
@@ -423,19 +390,6 @@ impl Work {
             }
             None => self.batch.commit_untracked_counts().await,
         }
-    }
-}
-
-/// One leaf for the clicks of one tenant in this batch under one policy version.
-fn click_batch(tenant: i64, policy_version: u16, leaves: &Leaves) -> Entry {
-    let mut event = AuditEvent::new(tenant, "click.batch", &Actor::Link, "tracked", &leaves.nonce);
-    event.at_ms = Some(leaves.at_ms);
-    event.count = i64::try_from(leaves.hashes.len()).ok();
-    event.policy_version = Some(policy_version);
-    event.root = Some(hex::encode(merkle::root(&leaves.hashes)));
-    Entry {
-        event,
-        hashes: Some(leaves.hashes.concat()),
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::domain::event::Actor;
 use crate::domain::ids::RecordId;
 use crate::domain::policy::Policy;
 use crate::domain::record::{ACCEPTED, Record, RecordKind, Redone, redo};
@@ -71,6 +72,12 @@ pub struct ReplayReport {
 }
 
 impl ReplayReport {
+    /// How many records were looked at.
+    pub fn looked_at(&self) -> u64 {
+        let of_one = |tally: &Tally| tally.equal + tally.different + tally.without_inputs + tally.unreadable;
+        self.tallies.values().map(of_one).sum()
+    }
+
     /// How many decisions come to something else.
     pub fn different(&self) -> u64 {
         self.tallies.values().map(|tally| tally.different).sum()
@@ -142,7 +149,21 @@ impl ReplayFlow {
                 progress(u64::try_from(chunk.len()).unwrap_or(0));
             }
         }
-        Ok(run.report)
+        let report = run.report;
+        self.note(tenant.number(), report.looked_at()).await?;
+        Ok(report)
+    }
+
+    /// What was sealed was opened for it, so it stands in the tenant's trail.
+    async fn note(&self, tenant: i64, records: u64) -> Result<(), FlowError> {
+        if records == 0 {
+            return Ok(());
+        }
+        let action = "consent_records.replayed";
+        let mut event = self.live.event(tenant, action, &Actor::CommandLine, "replayed");
+        event.count = i64::try_from(records).ok();
+        let tx = self.live.store().begin().await?;
+        Ok(tx.commit_with(&event.into()).await?)
     }
 }
 

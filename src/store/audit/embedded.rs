@@ -12,8 +12,7 @@ use crate::store::tx::SqliteBatch;
 
 const HEAD: &str = "SELECT epoch, size FROM audit_log WHERE tenant = ? ORDER BY epoch DESC LIMIT 1";
 const OPEN: &str = "INSERT INTO audit_log (tenant, epoch, size, opened_at_ms) VALUES (?, ?, 0, ?)";
-const LEAF: &str =
-    "INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body, hashes) VALUES (?, ?, ?, ?, ?, ?)";
+const LEAF: &str = "INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body) VALUES (?, ?, ?, ?, ?)";
 const MOVE: &str = "UPDATE audit_log SET size = ? WHERE tenant = ? AND epoch = ? AND size = ?";
 const BODIES: &str =
     "SELECT body FROM audit_leaf WHERE tenant = ? AND epoch = ? AND idx >= ? AND idx < ? ORDER BY idx";
@@ -21,7 +20,7 @@ const TILE: &str = "SELECT hashes FROM audit_tile WHERE tenant = ? AND epoch = ?
 const PUT_TILE: &str = "INSERT INTO audit_tile (tenant, epoch, level, tile, hashes) VALUES (?, ?, ?, ?, ?) \
      ON CONFLICT (tenant, epoch, level, tile) DO UPDATE SET hashes = excluded.hashes";
 const TAKE: &str = "DELETE FROM audit_pending WHERE (tenant, entry_id) IN \
-     (SELECT tenant, entry_id FROM audit_pending ORDER BY entry_id LIMIT ?) RETURNING tenant, entry_id, body, hashes";
+     (SELECT tenant, entry_id FROM audit_pending ORDER BY entry_id LIMIT ?) RETURNING tenant, entry_id, body";
 
 impl SqliteBatch {
     /// Gives every entry its index, log by log, and lets the trees grow.
@@ -38,8 +37,7 @@ impl SqliteBatch {
             {
                 let mut insert = self.connection.prepare_cached(LEAF)?;
                 for entry in of_one {
-                    let (body, hashes) = (&entry.body, &entry.hashes);
-                    insert.execute(params![log.tenant, log.epoch, index, entry.id, body, hashes])?;
+                    insert.execute(params![log.tenant, log.epoch, index, entry.id, entry.body])?;
                     index += 1;
                 }
             }
@@ -137,7 +135,6 @@ impl SqliteBatch {
                     tenant: row.get(0)?,
                     id: row.get(1)?,
                     body: row.get(2)?,
-                    hashes: row.get(3)?,
                 })
             })?
             .collect::<Result<Vec<_>, _>>()?;

@@ -163,7 +163,7 @@ impl Store {
                 .exec_without_returning(connection)
                 .await?;
         }
-        books.commit().await
+        books.keep().await
     }
 
     /// Thins out old checkpoints: one is signed every second, and a year of them is no better a proof than the last of
@@ -185,7 +185,7 @@ impl Store {
             );
             gone += connection.execute_raw(thin).await?.rows_affected();
         }
-        books.commit().await?;
+        books.keep().await?;
         Ok(gone)
     }
 }

@@ -5,10 +5,13 @@
 //! rate, so entries wait in `audit_pending` and one sequencer at a time moves them. Never by "id greater than the last":
 //! what commits late would be passed over for ever; the sequencer takes away what it sees.
 
+pub mod check;
+pub mod check_rows;
 pub mod days;
 mod embedded;
 pub mod heads;
 pub(super) mod pending;
+pub mod read;
 pub mod sequence;
 pub mod tiles;
 
@@ -35,7 +38,6 @@ struct Placeable {
     tenant: i64,
     id: Uuid,
     body: Vec<u8>,
-    hashes: Option<Vec<u8>>,
 }
 
 impl From<&Entry> for Placeable {
@@ -44,7 +46,6 @@ impl From<&Entry> for Placeable {
             tenant: entry.event.tenant,
             id: entry_id(entry),
             body: leaf::encode(&entry.event),
-            hashes: entry.hashes.clone(),
         }
     }
 }

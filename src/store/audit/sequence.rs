@@ -20,7 +20,7 @@ use crate::store::tx::{Batch, Books};
 const SQLITE_ENTRIES: usize = 1_000;
 /// The most waiting transactions whose entries PostgreSQL places in one: some ten thousand entries where the ledger is
 /// busy, a few megabytes.
-const POSTGRES_TRANSACTIONS: u32 = 16;
+const POSTGRES_TRANSACTIONS: u32 = 64;
 
 /// The number of the sequencer's advisory lock: any that nobody else uses in this database.
 const SEQUENCER_LOCK: i64 = 0x6569_6e6b_6c61_6e67;
@@ -63,7 +63,7 @@ impl Store {
                     return Ok(Round::default());
                 };
                 let round = place(&placing).await?;
-                placing.commit().await?;
+                placing.keep().await?;
                 Ok(round)
             }
         }
@@ -159,7 +159,7 @@ impl Store {
             ],
         );
         transaction.execute_raw(leaf).await?;
-        placing.commit().await?;
+        placing.keep().await?;
         Ok(true)
     }
 }
@@ -183,18 +183,18 @@ fn placing_text() -> String {
             DELETE FROM audit_pending WHERE (written_at, batch_id) IN (
                 SELECT written_at, batch_id FROM audit_pending ORDER BY written_at, batch_id
                 LIMIT {POSTGRES_TRANSACTIONS})
-            RETURNING written_at, batch_id, tenants, entry_ids, bodies, hashes),
+            RETURNING written_at, batch_id, tenants, entry_ids, bodies),
         one AS (
-            SELECT u.tenant, u.entry_id, u.body, u.hashes, row_number() OVER (
+            SELECT u.tenant, u.entry_id, u.body, row_number() OVER (
                 PARTITION BY u.tenant ORDER BY taken.written_at, taken.batch_id, u.place) - 1 AS place
-            FROM taken, unnest(tenants, entry_ids, bodies, hashes)
-                WITH ORDINALITY AS u (tenant, entry_id, body, hashes, place)),
+            FROM taken, unnest(tenants, entry_ids, bodies)
+                WITH ORDINALITY AS u (tenant, entry_id, body, place)),
         head AS (
             SELECT DISTINCT ON (tenant) tenant, epoch, size FROM audit_log ORDER BY tenant, epoch DESC),
         placed AS (
-            INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body, hashes)
+            INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body)
             SELECT one.tenant, COALESCE(head.epoch, 0), COALESCE(head.size, 0) + one.place,
-                one.entry_id, one.body, one.hashes
+                one.entry_id, one.body
             FROM one LEFT JOIN head ON head.tenant = one.tenant
             RETURNING tenant, epoch, idx, sha256('\\x00'::bytea || body) AS hash)
         SELECT tenant, epoch, min(idx) AS first, string_agg(hash, ''::bytea ORDER BY idx) AS hashes,

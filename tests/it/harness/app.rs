@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use einklang::app::audit_key;
 use einklang::app::config::{Config, Options};
 use einklang::app::system::SystemEntropy;
 use einklang::app::wire::{self, App};
@@ -12,8 +13,10 @@ use einklang::domain::keys::sha256;
 use einklang::domain::provision;
 use einklang::edge::listener::{self, Limits};
 use einklang::flow::Live;
+use einklang::flow::audit::check::Checks;
 use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
+use einklang::store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -172,6 +175,33 @@ impl TestApp {
     /// What a timer does in a server: old checkpoints are thinned out.
     pub async fn thin_checkpoints(&self) -> u64 {
         self.app.keeper.thin().await.expect("thinned")
+    }
+
+    /// Enters who was turned away, as the server's timer does; returns how many entries that made.
+    pub async fn enter_refusals(&self) -> usize {
+        self.app.access.enter_refusals().await.expect("entered")
+    }
+
+    /// Enters that the server started or stopped, as the server does.
+    pub async fn note_server(&self, action: &'static str, outcome: &'static str) {
+        self.app
+            .keeper
+            .note_server(action, outcome)
+            .await
+            .expect("entered");
+    }
+
+    /// The public half of the key that signs checkpoints.
+    pub async fn audit_public_key(&self) -> [u8; 32] {
+        let store = Store::connect(&self.database.url).await.expect("opened");
+        let key = audit_key::public(&self.database.data_dir().join("audit.key"), &store).await;
+        store.close().await;
+        key.expect("read").expect("a key")
+    }
+
+    /// The tamper search.
+    pub fn checks(&self) -> &Checks {
+        &self.app.checks
     }
 
     /// Applies a provisioning file.

@@ -57,6 +57,9 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
         .unwrap_or("");
     let media = content.get(media_type);
     let media = media.unwrap_or_else(|| panic!("{name} {}: content type {media_type:?}", answer.status));
+    if !media_type.ends_with("json") {
+        return;
+    }
     let mut faults = Vec::new();
     validate(&media["schema"], &answer.json(), "body", &mut faults);
     assert!(
@@ -106,7 +109,9 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
 
 fn matches(template: &str, path: &str) -> bool {
     let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
-    template.len() == path.len()
+    // A tile's number is one value and may hold slashes.
+    let has_tail = template.last() == Some(&"{path}") && path.len() > template.len();
+    (template.len() == path.len() || has_tail)
         && template
             .iter()
             .zip(&path)

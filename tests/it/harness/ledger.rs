@@ -86,6 +86,15 @@ impl Reader {
         .expect("bytes")
     }
 
+    /// The id of an entry that was entered in the audit log and has no place yet.
+    pub async fn waiting_entry(&self) -> String {
+        let ids = match self {
+            Reader::Sqlite(_) => "SELECT lower(hex(entry_id)) FROM audit_pending",
+            Reader::Postgres(_) => "SELECT replace(entry_ids[1]::text, '-', '') FROM audit_pending",
+        };
+        format!("aud_{}", self.texts(ids).await.first().expect("one that waits"))
+    }
+
     /// One column of texts.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -131,6 +140,18 @@ impl Reader {
         };
         self.count("audit_entry", &format!("{body} LIKE '%{text}%'"))
             .await
+    }
+
+    /// The entries of a tenant's audit log, placed or waiting; 0 is the server's.
+    pub async fn entries(&self, tenant: i64) -> Vec<serde_json::Value> {
+        let sql = AssertSqlSafe(format!("SELECT body FROM audit_entry WHERE tenant = {tenant}"));
+        let bodies: Vec<Vec<u8>> = match self {
+            Reader::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Reader::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .expect("bodies");
+        let json = |body: &Vec<u8>| serde_json::from_slice(body).expect("JSON");
+        bodies.iter().map(json).collect()
     }
 
     /// The number of a tenant.

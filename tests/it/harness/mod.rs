@@ -8,6 +8,7 @@ pub mod contract;
 pub mod database;
 pub mod issuer;
 pub mod ledger;
+pub mod log;
 pub mod postgres;
 pub mod raw;
 pub mod stage;

@@ -196,6 +196,9 @@ impl<'a> Stage<'a> {
             };
             path = path.replace("{id}", &id);
         }
+        if path.contains("/audit/") {
+            path = self.in_the_log(&path, role).await;
+        }
         assert!(
             !path.contains('{'),
             "{path} has a place that this test cannot fill"
@@ -220,6 +223,43 @@ impl<'a> Stage<'a> {
             path,
             body,
         }
+    }
+}
+
+impl Stage<'_> {
+    /// A path below the audit log with an entry, a record, a tile that is there.
+    async fn in_the_log(&mut self, path: &str, role: Role) -> String {
+        let mut path = path.to_owned();
+        if path.contains("{entry}") {
+            self.conversion().await;
+        }
+        self.app.keep_logs().await;
+        let (reader, filter) = match role {
+            Role::Operator => (world::OPERATOR, ""),
+            _ => (world::MANAGER, "&action=postback.verdict&outcome=recorded"),
+        };
+        let reader = self.app.holder(reader);
+        if path.contains("{entry}") {
+            let page = reader
+                .get(&format!("/v1/audit/entries?limit=1{filter}"))
+                .await
+                .json();
+            let id = page["items"][0]["id"].as_str().expect("an entry").to_owned();
+            path = path.replace("{entry}", &id);
+        }
+        if path.contains("{record}") {
+            path = path.replace("{record}", &self.first_of("consent-records").await);
+        }
+        let log = match role {
+            Role::Operator => "server".to_owned(),
+            _ => self.first_of("tenants").await,
+        };
+        path = path.replace("{tenant}", &log).replace("{epoch}", "0");
+        path = path.replace("{level}", "0").replace("{path}", "000.p/1");
+        if path.ends_with("/consistency") {
+            path.push_str("?from=1&to=1");
+        }
+        path
     }
 }
 

@@ -3,7 +3,7 @@
 //! The address that a name resolves to is judged when the connection is made, not before: a name that points elsewhere by
 //! then leads nowhere.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::address::is_public;
 use crate::flow::identity::{Fetching, KeySource, SourceFailed};
 use crate::identity::keys::{KEY_SET_BYTES_MAX, KeySetError};
 use crate::identity::outside::Issuer;
@@ -122,41 +123,6 @@ impl Resolve for Resolver {
             Ok(addresses)
         })
     }
-}
-
-/// Whether an address belongs to the public internet (IANA's special-purpose registries).
-fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let special = matches!(
-        (a, b, c),
-        (0 | 10 | 127 | 224..=255, _, _)
-            | (100, 64..=127, _)
-            | (169, 254, _)
-            | (172, 16..=31, _)
-            | (192, 0, 0 | 2)
-            | (192, 88, 99)
-            | (192, 168, _)
-            | (198, 18 | 19, _)
-            | (198, 51, 100)
-            | (203, 0, 113)
-    );
-    !special
-}
-
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    // What is global unicast, without tunnels to other addresses, documentation and benchmarking.
-    let [a, b, ..] = ip.segments();
-    (0x2000..=0x3fff).contains(&a)
-        && a != 0x2002
-        && a != 0x3fff
-        && !(a == 0x2001 && (b < 0x200 || b == 0xdb8))
 }
 
 #[cfg(test)]
