@@ -40,16 +40,7 @@ pub struct Tx {
 
 impl Tx {
     pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
-        let turn = match pools {
-            Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
-            Pools::Postgres { .. } => None,
-        };
-        let options = TransactionOptions {
-            // A deferred transaction that turns into a writer can fail at once when another process writes.
-            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let inner = connection.begin_with_options(options).await?;
+        let (inner, turn) = begin_writing(connection, pools).await?;
         if turn.is_none() {
             // Management is rare and allocates numbers: one at a time, over all nodes.
             let lock = Statement::from_string(
@@ -82,6 +73,23 @@ impl Tx {
     }
 }
 
+/// Begins a transaction that will write: on SQLite in its turn.
+async fn begin_writing(
+    connection: &DatabaseConnection,
+    pools: &Pools,
+) -> Result<(DatabaseTransaction, Option<OwnedMutexGuard<()>>), StoreError> {
+    let turn = match pools {
+        Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
+        Pools::Postgres { .. } => None,
+    };
+    let options = TransactionOptions {
+        // A deferred transaction that turns into a writer can fail at once when another process writes.
+        sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    Ok((connection.begin_with_options(options).await?, turn))
+}
+
 /// A transaction of the audit log's own books: places, tiles, checkpoints. It needs no trail, since what it writes tells of
 /// entries that were committed with what they describe. Dropped without a commit it is rolled back.
 pub(super) struct Books {
@@ -91,15 +99,7 @@ pub(super) struct Books {
 
 impl Books {
     pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
-        let turn = match pools {
-            Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
-            Pools::Postgres { .. } => None,
-        };
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let inner = connection.begin_with_options(options).await?;
+        let (inner, turn) = begin_writing(connection, pools).await?;
         Ok(Self { inner, _turn: turn })
     }
 
