@@ -146,7 +146,8 @@ impl FromStr for RecordId {
     }
 }
 
-/// The 128 random bits that name a click inside a token. Never shown outside.
+/// The 128 random bits that name a click inside a token. Shown outside by the opening of an audit entry and by nothing else:
+/// a commitment cannot be checked without it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClickId(pub [u8; 16]);
 
