@@ -300,6 +300,16 @@ both!(
         assert_eq!(days.enter().await.expect("entered"), 0);
         app.keep_logs().await;
         let acme = app.ledger.tenant("acme").await;
+        // A node that looked before the other one committed is told so, and commits nothing.
+        let store = Store::connect(&app.database.url).await.expect("connected");
+        let day = app
+            .ledger
+            .number(&format!("SELECT day FROM audit_day WHERE tenant = {acme}"))
+            .await;
+        let tx = store.begin().await.expect("begun");
+        assert!(!tx.close_day(acme, day).await.expect("asked"), "it is closed");
+        drop(tx);
+        store.close().await;
         let bodies = app
             .ledger
             .blobs(&format!("SELECT body FROM audit_leaf WHERE tenant = {acme}"))
