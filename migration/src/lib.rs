@@ -10,6 +10,7 @@ mod m20261125_000003_policies;
 mod m20261126_000004_records;
 mod m20261128_000005_audit;
 mod m20261128_000006_tokens;
+mod m20261128_000007_edges;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000004_records::Migration),
             Box::new(m20261128_000005_audit::Migration),
             Box::new(m20261128_000006_tokens::Migration),
+            Box::new(m20261128_000007_edges::Migration),
         ]
     }
 }

@@ -57,7 +57,7 @@ impl Log {
     pub async fn fill(app: &TestApp, size: u64) -> Self {
         let url = app.database.url.clone();
         let hands = if url.starts_with("sqlite:") {
-            Hands::Sqlite(sqlx::SqlitePool::connect(&url).await.expect("opened"))
+            Hands::Sqlite(sqlite(&url).await)
         } else {
             Hands::Postgres(sqlx::PgPool::connect(&url).await.expect("opened"))
         };
@@ -125,17 +125,6 @@ impl Log {
         let report = app.checks().flow().run(extent).await.expect("searched");
         let found = report.findings.iter();
         found.map(|one| (one.kind.code(), one.index)).collect()
-    }
-
-    /// Whether a stored tile holds an entry's hash.
-    pub fn is_in_full_tile(&self, index: u64) -> bool {
-        index < self.size / 256 * 256
-    }
-
-    /// The most entries between two checkpoints.
-    pub fn signed_every(&self) -> u64 {
-        let steps = self.signed.windows(2).map(|two| two[1] - two[0]);
-        steps.max().unwrap_or(0).max(self.signed[0])
     }
 
     /// The size of the last checkpoint that an entry is not under.
@@ -219,9 +208,15 @@ impl Log {
         }
     }
 
+    /// Keeps a copy of all entries, from which [`Log::shift_up`] works.
+    pub async fn keep_spare(&self) {
+        self.execute("CREATE TABLE spare AS SELECT * FROM audit_leaf WHERE tenant = {tenant} AND epoch = 0")
+            .await;
+    }
+
     /// Puts an entry in and moves all behind it on, the head included.
     pub async fn shift_up(&self, index: u64) {
-        self.shift(index, "1").await;
+        self.write_again(index, "1").await;
         let new = event(self.tenant, self.size + 1);
         let body = self.bytes(&einklang::audit::leaf::encode(&new));
         let id = match &self.hands {
@@ -238,23 +233,22 @@ impl Log {
 
     /// Takes it out again.
     pub async fn shift_down(&self, index: u64) {
-        self.execute(&format!(
-            "DELETE FROM audit_leaf WHERE tenant = {{tenant}} AND epoch = 0 AND idx = {index}"
-        ))
-        .await;
-        self.shift(index + 1, "-1").await;
+        self.write_again(index, "0").await;
         self.execute("UPDATE audit_log SET size = size - 1 WHERE tenant = {tenant}")
             .await;
     }
 
-    /// By way of another epoch, since no index may occur twice even for a moment.
-    async fn shift(&self, from: u64, by: &str) {
+    /// All entries from one on, so many places further.
+    async fn write_again(&self, from: u64, by: &str) {
         self.execute(&format!(
-            "UPDATE audit_leaf SET epoch = 9, idx = idx + {by} WHERE tenant = {{tenant}} AND epoch = 0 AND idx >= {from}"
+            "DELETE FROM audit_leaf WHERE tenant = {{tenant}} AND epoch = 0 AND idx >= {from}"
         ))
         .await;
-        self.execute("UPDATE audit_leaf SET epoch = 0 WHERE tenant = {tenant} AND epoch = 9")
-            .await;
+        self.execute(&format!(
+            "INSERT INTO audit_leaf (tenant, epoch, idx, entry_id, body) \
+             SELECT tenant, epoch, idx + {by}, entry_id, body FROM spare WHERE idx >= {from} ORDER BY idx"
+        ))
+        .await;
     }
 
     /// Cuts entries, tiles, checkpoints and the head to a size, as if it had never been more.
@@ -299,6 +293,16 @@ impl Log {
             }
         }
     }
+}
+
+/// An intruder who does not wait for the disk, and moves half a log in memory.
+async fn sqlite(url: &str) -> sqlx::SqlitePool {
+    let options: sqlx::sqlite::SqliteConnectOptions = url.parse().expect("an address");
+    let options = options
+        .pragma("synchronous", "OFF")
+        .pragma("cache_size", "-400000");
+    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1);
+    pool.connect_with(options).await.expect("opened")
 }
 
 /// An entry that is like no other.

@@ -247,8 +247,7 @@ impl CheckFlow {
             let end = state.size.min(begin + PAGE_TILES * TILE_WIDTH);
             self.signed_roots(state.log, &origin, (begin, end), &mut signed, run)
                 .await?;
-            self.page(state.log, (begin, end), &signed, &mut check, run)
-                .await?;
+            self.page(state, (begin, end), &signed, &mut check, run).await?;
             signed.retain(|one| one.size > end);
             begin = end;
             run.rest().await;
@@ -300,23 +299,30 @@ impl CheckFlow {
 
     async fn page(
         &self,
-        log: LogKey,
+        state: &LogState,
         (begin, end): (u64, u64),
         signed: &[Signed],
         check: &mut TreeCheck,
         run: &mut Run,
     ) -> Result<(), FlowError> {
         let reader = self.live.store().reader();
+        let log = state.log;
         let entries = reader.stored_entries(log, begin, end).await?;
         let from = TileId {
             level: 0,
             tile: begin / TILE_WIDTH,
         };
-        let tiles: BTreeMap<u64, Vec<Hash>> = reader
+        let mut tiles: BTreeMap<u64, Vec<Hash>> = reader
             .stored_tiles(log, from, PAGE_TILES)
             .await?
             .into_iter()
             .collect();
+        run.seen.tiles += tiles.len() as u64;
+        if let Some((number, edge)) = &state.edge
+            && (begin..end).contains(&(number * TILE_WIDTH))
+        {
+            signed_last(tiles.entry(*number).or_default(), edge);
+        }
         let mut leaves = Vec::with_capacity(entries.len());
         for entry in &entries {
             run.seen.entries += 1;
@@ -328,7 +334,6 @@ impl CheckFlow {
             let first = leaves.partition_point(|(index, _)| index / TILE_WIDTH < number);
             let count = leaves[first..].partition_point(|(index, _)| of_tile(*index));
             let stored = tiles.get(&number).map(Vec::as_slice);
-            run.seen.tiles += u64::from(stored.is_some());
             let of_one = &leaves[first..first + count];
             check.block(number, of_one, stored, signed, &mut run.found);
         }
@@ -352,6 +357,12 @@ impl CheckFlow {
         check.tile(id, below, stored, &mut run.found);
         Ok(())
     }
+}
+
+/// What was signed last goes before a tile that may have become full of other entries since.
+fn signed_last(tile: &mut Vec<Hash>, edge: &[Hash]) {
+    let behind = tile.get(edge.len()..).unwrap_or_default();
+    *tile = [edge, behind].concat();
 }
 
 fn guard_ahead(log: LogKey, size: u64, last: Remembered, found: &mut Findings) {

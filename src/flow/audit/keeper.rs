@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::{CheckpointSigner, Guard, SignerFailed, log_name};
 use crate::audit::guard::{Remembered, Standing, standing};
-use crate::audit::merkle::verify_consistency;
+use crate::audit::merkle::{Hash, verify_consistency};
 use crate::audit::note::{Checkpoint, note, open_note};
 use crate::domain::event::{Actor, Change};
 use crate::domain::ids::TenantId;
 use crate::flow::{FlowError, Live};
 use crate::store::audit::LogKey;
-use crate::store::audit::heads::{Head, Signed};
+use crate::store::audit::heads::{Head, Signed, ToKeep};
 
 /// How long after a checkpoint the next one of the same log is signed, at the earliest: so much less than a
 /// second that, with the looks in between, there is one every second while there is traffic.
@@ -38,7 +38,14 @@ pub struct LogKeeper {
 struct Due {
     head: Head,
     log: String,
+    means: Means,
+}
+
+/// What signing a head means.
+struct Means {
     remembered: Remembered,
+    /// The hashes that no full tile holds yet.
+    edge: Vec<Hash>,
 }
 
 /// Why a log does not go on in its epoch.
@@ -135,11 +142,7 @@ impl LogKeeper {
                 continue;
             }
             match self.examine(&head, &log, last).await? {
-                Ok(remembered) => due.push(Due {
-                    head,
-                    log,
-                    remembered,
-                }),
+                Ok(means) => due.push(Due { head, log, means }),
                 Err((broken, last)) => self.open_epoch(&head, &log, broken, last).await?,
             }
         }
@@ -152,7 +155,7 @@ impl LogKeeper {
         head: &Head,
         log: &str,
         last: Option<Remembered>,
-    ) -> Result<Result<Remembered, (Broken, Remembered)>, FlowError> {
+    ) -> Result<Result<Means, (Broken, Remembered)>, FlowError> {
         let reader = self.live.store().reader();
         // Another node may have signed more than this one remembers, and a new node remembers nothing.
         let last = match (last, self.kept(head, log)) {
@@ -162,24 +165,26 @@ impl LogKeeper {
             (None, kept) => kept,
             (guarded, _) => guarded,
         };
-        let root = reader.log_edge(head.log, head.size).await?.root();
+        let edge = reader.log_edge(head.log, head.size).await?;
         let remembered = Remembered {
             epoch: head.log.epoch,
             size: head.size,
-            root,
+            root: edge.root(),
+        };
+        let means = Means {
+            remembered,
+            edge: edge.levels.into_iter().next().unwrap_or_default(),
         };
         let Some(last) = last else {
-            return Ok(Ok(remembered));
+            return Ok(Ok(means));
         };
         Ok(match standing(head.log.epoch, head.size, Some(last)) {
-            Standing::New => Ok(remembered),
+            Standing::New => Ok(means),
             Standing::Behind => Err((Broken::Rewound, last)),
             Standing::Extends => {
                 let proof = reader.log_consistency(head.log, last.size, head.size).await?;
                 let extends = verify_consistency(last.size, head.size, &last.root, &remembered.root, &proof);
-                extends
-                    .map(|()| remembered)
-                    .map_err(|_| (Broken::Contradicted, last))
+                extends.map(|()| means).map_err(|_| (Broken::Contradicted, last))
             }
         })
     }
@@ -198,18 +203,17 @@ impl LogKeeper {
         if due.is_empty() {
             return Ok(());
         }
-        let remembered: Vec<_> = due.iter().map(|due| (due.log.clone(), due.remembered)).collect();
+        let remembered: Vec<_> = due
+            .iter()
+            .map(|due| (due.log.clone(), due.means.remembered))
+            .collect();
         if self.guard.remember(&remembered) == Err(SignerFailed) {
             metrics::counter!("einklang_audit_signing_failed_total").increment(1);
             return Ok(());
         }
         let mut kept = Vec::with_capacity(due.len());
-        for Due {
-            head,
-            log,
-            remembered,
-        } in due
-        {
+        for Due { head, log, means } in due {
+            let Means { remembered, edge } = means;
             let origin = format!("{log}/{}", head.log.epoch);
             let checkpoint = Checkpoint {
                 origin: origin.clone(),
@@ -226,7 +230,12 @@ impl LogKeeper {
                 at_ms: now_ms,
                 note: note(&text, &origin, &self.signer.public(), &signature),
             };
-            kept.push((head.log, origin, signed));
+            kept.push(ToKeep {
+                log: head.log,
+                origin,
+                signed,
+                edge,
+            });
         }
         metrics::counter!("einklang_audit_checkpoints_total").increment(kept.len() as u64);
         Ok(self.live.store().keep_checkpoints(&kept).await?)

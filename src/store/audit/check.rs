@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{LogKey, signed, split, unsigned};
 use crate::audit::merkle::Hash;
-use crate::audit::tiles::TileId;
+use crate::audit::tiles::{TILE_WIDTH, TileId};
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::Reader;
 
@@ -29,6 +29,8 @@ pub struct LogState {
     pub end: u64,
     /// Its origin, once it has signed anything.
     pub origin: Option<String>,
+    /// The hashes that no full tile held when the log was last signed, with the number of their tile.
+    pub edge: Option<(u64, Vec<Hash>)>,
 }
 
 /// An entry as it is stored.
@@ -105,8 +107,10 @@ const ERASED: &str =
     "SELECT tenant, COUNT(*) AS events FROM conversion WHERE click_id IS NULL GROUP BY tenant";
 const DAYS: &str = "SELECT d.tenant, d.day, CAST(COALESCE(SUM(s.events), 0) AS BIGINT) AS events FROM audit_day d \
      LEFT JOIN stat_untracked s ON s.tenant = d.tenant AND s.day = d.day GROUP BY d.tenant, d.day";
-const LOGS: &str = "SELECT tenant, epoch, size, origin, (SELECT MAX(idx) FROM audit_leaf AS leaf \
-     WHERE leaf.tenant = log.tenant AND leaf.epoch = log.epoch) AS last FROM audit_log AS log ORDER BY tenant, epoch";
+const LOGS: &str = "SELECT log.tenant, log.epoch, log.size, log.origin, edge.size AS edge_size, edge.hashes AS edge_hashes, \
+     (SELECT MAX(idx) FROM audit_leaf AS leaf WHERE leaf.tenant = log.tenant AND leaf.epoch = log.epoch) AS last \
+     FROM audit_log AS log LEFT JOIN audit_edge AS edge ON edge.tenant = log.tenant AND edge.epoch = log.epoch \
+     ORDER BY log.tenant, log.epoch";
 const WAITING_SQLITE: &str = "SELECT one.tenant, one.entry_id, one.body, b.hashes FROM audit_pending AS one \
      LEFT JOIN audit_batch AS b ON b.tenant = one.tenant AND b.entry_id = one.entry_id LIMIT 50000";
 const WAITING_POSTGRES: &str = "SELECT one.tenant, one.entry_id, one.body, b.hashes \
@@ -127,6 +131,8 @@ struct LogRow {
     size: i64,
     origin: Option<String>,
     last: Option<i64>,
+    edge_size: Option<i64>,
+    edge_hashes: Option<Vec<u8>>,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -218,6 +224,10 @@ impl From<LogRow> for LogState {
             size: unsigned(row.size),
             end: row.last.map_or(0, |last| unsigned(last) + 1),
             origin: row.origin,
+            edge: row.edge_size.zip(row.edge_hashes).and_then(|(size, hashes)| {
+                let hashes = split(&hashes)?;
+                Some((unsigned(size) / TILE_WIDTH, hashes))
+            }),
         }
     }
 }

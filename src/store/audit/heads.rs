@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{LogKey, edge_from, edge_rows, hash_all, signed, unsigned};
 use crate::audit::growth::Edge;
+use crate::audit::merkle::Hash;
 use crate::audit::tiles::TILE_WIDTH;
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::Reader;
@@ -25,6 +26,19 @@ pub struct Head {
     pub origin: Option<String>,
     /// The latest checkpoint of this epoch.
     pub signed: Option<Signed>,
+}
+
+/// A checkpoint of a log, to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToKeep {
+    /// Which log.
+    pub log: LogKey,
+    /// The log's origin.
+    pub origin: String,
+    /// The checkpoint.
+    pub signed: Signed,
+    /// The hashes of the signed entries that no full tile holds yet: at most 255.
+    pub edge: Vec<Hash>,
 }
 
 /// A checkpoint that was signed.
@@ -56,6 +70,12 @@ LEFT JOIN audit_checkpoint AS signed ON signed.tenant = log.tenant AND signed.ep
     (SELECT max(size) FROM audit_checkpoint AS c WHERE c.tenant = log.tenant AND c.epoch = log.epoch)
 WHERE log.epoch = (SELECT max(epoch) FROM audit_log AS later WHERE later.tenant = log.tenant)
 ORDER BY log.tenant";
+
+/// Another node may have signed more in the meantime.
+const KEEP_EDGE: &str = "
+INSERT INTO audit_edge (tenant, epoch, size, hashes) VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant, epoch) DO UPDATE SET size = excluded.size, hashes = excluded.hashes
+WHERE excluded.size > audit_edge.size";
 
 impl Reader<'_> {
     /// The heads of all logs, in their latest epochs.
@@ -141,10 +161,16 @@ pub(super) async fn edge(
 
 impl Store {
     /// Keeps checkpoints. One of the same size that is there already stays: both are of the same tree.
-    pub async fn keep_checkpoints(&self, kept: &[(LogKey, String, Signed)]) -> Result<(), StoreError> {
+    pub async fn keep_checkpoints(&self, kept: &[ToKeep]) -> Result<(), StoreError> {
         let books = self.begin_books().await?;
         let connection = books.connection();
-        for (log, origin, signed) in kept {
+        for ToKeep {
+            log,
+            origin,
+            signed,
+            edge,
+        } in kept
+        {
             let name = Statement::from_sql_and_values(
                 connection.get_database_backend(),
                 "UPDATE audit_log SET origin = $1 WHERE tenant = $2 AND epoch = $3 AND origin IS NULL",
@@ -162,6 +188,17 @@ impl Store {
                 .on_conflict(OnConflict::new().do_nothing().to_owned())
                 .exec_without_returning(connection)
                 .await?;
+            let hashes = Statement::from_sql_and_values(
+                connection.get_database_backend(),
+                KEEP_EDGE,
+                [
+                    log.tenant.into(),
+                    log.epoch.into(),
+                    super::signed(signed.size).into(),
+                    edge.concat().into(),
+                ],
+            );
+            connection.execute_raw(hashes).await?;
         }
         books.keep().await
     }
