@@ -49,8 +49,10 @@ pub enum ServeError {
     #[error("Signals cannot be received: {0}")]
     Signal(#[source] std::io::Error),
     /// A build for measuring.
-    #[error("This build keeps no audit log. It is for `einklang bench --without-log` and does not serve.")]
-    WithoutLog,
+    #[error(
+        "This build keeps no audit log, or does not encrypt. It is for `einklang bench` and does not serve."
+    )]
+    ForMeasuring,
     /// An unsafe default that production does not take.
     #[error(transparent)]
     Unsafe(#[from] Unsafe),
@@ -95,8 +97,8 @@ pub async fn serve(
     config: Config,
     prepare: impl AsyncFnOnce(&App, Addresses) -> Result<(), PrepareError>,
 ) -> Result<(), ServeError> {
-    if cfg!(feature = "without-log") {
-        return Err(ServeError::WithoutLog);
+    if cfg!(any(feature = "without-log", feature = "without-encryption")) {
+        return Err(ServeError::ForMeasuring);
     }
     production::check_config(&config)?;
     let handle = telemetry::metrics();

@@ -70,8 +70,12 @@ pub struct BenchOptions {
     /// A build of this program with `--features without-log`, to measure in turns with this one what the log costs.
     #[arg(long, value_name = "PROGRAM")]
     without_log: Option<PathBuf>,
+    /// A build of this program with `--features without-encryption`, to measure in turns with this one what encryption
+    /// costs clicks.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "without_log")]
+    without_encryption: Option<PathBuf>,
     /// Measure the audit log alone: how fast entries find their places, and how long proofs take, at so many entries.
-    #[arg(long, value_name = "ENTRIES", num_args = 0..=1, default_missing_value = "1000000", conflicts_with = "without_log")]
+    #[arg(long, value_name = "ENTRIES", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["without_log", "without_encryption"])]
     log_only: Option<NonZeroUsize>,
     /// Where the databases are made; it must be on the disk that matters [default: a new folder in the data folder].
     #[arg(long, value_name = "FOLDER")]
@@ -232,7 +236,11 @@ impl Place {
 async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {
     let scratch = Scratch::make(config, options.folder.as_deref())?;
     let places = Place::all(options, &scratch).await?;
-    let kinds = if options.without_log.is_some() { 8 } else { 4 };
+    let kinds = match (&options.without_log, &options.without_encryption) {
+        (Some(_), _) => 8,
+        (_, Some(_)) => 6,
+        _ => 4,
+    };
     let progress = progress(places.len() * options.connections.len() * options.rounds.get() * kinds);
     let mut runs = Vec::new();
     for Place {

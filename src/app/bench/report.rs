@@ -197,6 +197,9 @@ pub struct Run {
     /// What the audit log costs, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_cost: Option<LogCost>,
+    /// What encryption costs clicks, as a share of the rate without it, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption_cost: Option<f64>,
 }
 
 /// Everything.
@@ -308,6 +311,13 @@ impl Run {
             writeln!(
                 text,
                 "{database:<9} {connections:>5} the audit log costs: clicks {clicks:.1} %, postbacks {postbacks:.1} %"
+            )?;
+        }
+        if let Some(clicks) = self.encryption_cost {
+            let clicks = clicks * 100.0;
+            writeln!(
+                text,
+                "{database:<9} {connections:>5} encryption costs: clicks {clicks:.1} %"
             )?;
         }
         Ok(())

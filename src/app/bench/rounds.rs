@@ -54,21 +54,24 @@ impl Bench<'_> {
         let start = |served, program| Server::start(served, program, self.config, &self.folder, &self.url);
         let bare = start(Served::Bare, None)?;
         let einklang = start(Served::Einklang, None)?;
-        let program = self.options.without_log.as_deref();
-        let silent = program
+        let without_log = self.options.without_log.as_deref();
+        let program = without_log.or(self.options.without_encryption.as_deref());
+        let lesser = program
             .map(|program| start(Served::Einklang, Some(program)))
             .transpose()?;
         self.fire(&bare, connections, Kind::Bare, WARM_UP).await?;
-        for server in [Some(&einklang), silent.as_ref()].into_iter().flatten() {
+        for server in [Some(&einklang), lesser.as_ref()].into_iter().flatten() {
             let tokens = self.fire(server, connections, Kind::Click, WARM_UP).await?.tokens;
-            self.fire(server, connections, self.postbacks(&tokens), WARM_UP)
-                .await?;
+            if self.takes_postbacks(server, &einklang) {
+                self.fire(server, connections, self.postbacks(&tokens), WARM_UP)
+                    .await?;
+            }
         }
         let merging = Merging::watch(&self.url, self.database).await?;
         let (mut with, mut without) = (Rounds::default(), Rounds::default());
         for round in 0..self.options.rounds.get() {
             let mut turns = vec![(&einklang, &mut with)];
-            turns.extend(silent.as_ref().map(|silent| (silent, &mut without)));
+            turns.extend(lesser.as_ref().map(|lesser| (lesser, &mut without)));
             if round % 2 == 1 {
                 // Whoever comes first has the smaller tables.
                 turns.reverse();
@@ -76,6 +79,9 @@ impl Bench<'_> {
             for (server, rounds) in turns {
                 let (round, fired) = self.pair(&bare, server, connections, Kind::Click).await?;
                 rounds.clicks.push(round);
+                if !self.takes_postbacks(server, &einklang) {
+                    continue;
+                }
                 let postbacks = self.postbacks(&fired.tokens);
                 let (round, _) = self.pair(&bare, server, connections, postbacks).await?;
                 rounds.postbacks.push(round);
@@ -84,16 +90,15 @@ impl Bench<'_> {
         let merge_delay = merging.end().await;
         let peak = process::peak_memory_bytes(einklang.process());
         einklang.stop()?;
-        let log_cost = match silent {
-            Some(silent) => {
-                silent.stop()?;
-                Some(LogCost {
-                    clicks: share_lost(&with.clicks, &without.clicks),
-                    postbacks: share_lost(&with.postbacks, &without.postbacks),
-                })
-            }
-            None => None,
-        };
+        let clicks_lost = share_lost(&with.clicks, &without.clicks);
+        let log_cost = without_log.map(|_| LogCost {
+            clicks: clicks_lost,
+            postbacks: share_lost(&with.postbacks, &without.postbacks),
+        });
+        let encryption_cost = (lesser.is_some() && without_log.is_none()).then_some(clicks_lost);
+        if let Some(lesser) = lesser {
+            lesser.stop()?;
+        }
         bare.stop()?;
         Ok(Run {
             database: name(self.database),
@@ -103,7 +108,13 @@ impl Bench<'_> {
             peak_memory_mib: peak.map(|bytes| real(bytes) / MEBIBYTE),
             merge_delay,
             log_cost,
+            encryption_cost,
         })
+    }
+
+    /// Tokens that were not encrypted open nowhere.
+    fn takes_postbacks(&self, server: &Server, einklang: &Server) -> bool {
+        std::ptr::eq(server, einklang) || self.options.without_encryption.is_none()
     }
 
     fn postbacks(&self, tokens: &Tokens) -> Kind {
