@@ -27,7 +27,7 @@ const FOLDERS: [Folder; 10] = [
     Folder {
         prefix: "src/audit/",
         modules: Some("domain"),
-        crates: Some("base64 chrono ed25519_dalek hex hmac serde serde_json sha2 tar thiserror uuid"),
+        crates: Some("base64 chrono ed25519_dalek hex hmac serde serde_json sha2 tar thiserror uuid zip"),
         pure: true,
     },
     Folder {

@@ -22,6 +22,8 @@ pub mod click_salt;
 pub mod consent_record;
 pub mod conversion;
 pub mod customer_key;
+pub mod evidence_pack;
+pub mod evidence_pack_part;
 pub mod goal;
 pub mod link;
 pub mod order_key;

@@ -20,6 +20,7 @@ use crate::flow::access::AccessFlow;
 use crate::flow::audit::LogKeeper;
 use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
+use crate::flow::audit::packs::PackFlow;
 use crate::flow::audit::push::Pusher;
 use crate::flow::privacy::PrivacyFlow;
 
@@ -31,6 +32,8 @@ const PLACE_EVERY: Duration = Duration::from_millis(150);
 const SEARCH_FIRST: Duration = Duration::from_mins(5);
 /// How often it is entered who was turned away.
 const REFUSALS_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked for evidence packs that were ordered.
+const PACKS_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether a checkpoint is to be pushed.
 const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
@@ -126,6 +129,7 @@ pub async fn serve(
     let keeping = tokio::spawn(keep_logs(Arc::clone(&app.keeper), stop.clone()));
     let mut besides = JoinSet::new();
     besides.spawn(search(app.checks.clone(), config.audit_check_hours, stop.clone()));
+    besides.spawn(make_packs(app.packs.clone(), stop.clone()));
     besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
@@ -225,6 +229,22 @@ async fn search(checks: Checks, hours: u32, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = run => wait = every,
+        }
+    }
+}
+
+/// Makes evidence packs that were ordered, one at a time.
+async fn make_packs(packs: PackFlow, stop: CancellationToken) {
+    loop {
+        let run = async {
+            tokio::time::sleep(PACKS_EVERY).await;
+            if let Err(error) = packs.run().await {
+                tracing::warn!(%error, "evidence packs cannot be looked for yet");
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = run => {}
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
 use crate::flow::audit::check::{CheckFlow, Checks};
+use crate::flow::audit::packs::PackFlow;
 use crate::flow::audit::push::Pusher;
 use crate::flow::audit::{AuditFlow, CheckpointSigner, Guard, LogKeeper};
 use crate::flow::click::ClickFlow;
@@ -85,6 +86,8 @@ pub struct App {
     pub access: AccessFlow,
     /// The tamper search, driven by a timer.
     pub checks: Checks,
+    /// Evidence packs, made by a timer.
+    pub packs: PackFlow,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     store: Store,
@@ -145,6 +148,7 @@ pub async fn build(
         Arc::clone(&guard),
     );
     let checks = Checks::new(checked);
+    let packs = PackFlow::new(Arc::clone(&live), audit.clone());
     let keeper = LogKeeper::new(Arc::clone(&live), name, signer, guard);
     let capacity = config.queue_capacity.get();
     let (ledger, runs) = Ledger::open(&live, capacity, config.node);
@@ -170,6 +174,7 @@ pub async fn build(
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),
         checks: checks.clone(),
+        packs: packs.clone(),
         health: health.clone(),
         objects: ObjectsFlow::new(Arc::clone(&live)),
     };
@@ -185,6 +190,7 @@ pub async fn build(
         keeper: Arc::new(keeper),
         access,
         checks,
+        packs,
         gate,
         store,
         writers,
@@ -255,12 +261,13 @@ impl App {
             keeper,
             access,
             checks,
+            packs,
             gate,
             store,
             writers,
             checkpoints,
         } = self;
-        drop((router, health, checks, gate, live));
+        drop((router, health, checks, packs, gate, live));
         if let Err(error) = access.enter_refusals().await {
             tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
         }

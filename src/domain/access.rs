@@ -144,6 +144,11 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("prove_audit_consistency", READ_LOG),
     ("list_audit_keys", READ_LOG),
     ("export_audit_log", READ_LOG),
+    // What they hold is read from the tenant's log, and names nobody.
+    ("order_evidence_pack", READ),
+    ("list_evidence_packs", READ),
+    ("read_evidence_pack", READ),
+    ("fetch_evidence_pack", READ),
     ("read_log_checkpoint", READ_LOG),
     ("read_log_tile", READ_LOG),
     ("read_log_bundle", READ_LOG),

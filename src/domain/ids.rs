@@ -105,6 +105,8 @@ kinds! {
     ApiKeyId = "key_";
     /// A policy: a version or a draft.
     PolicyId = "pol_";
+    /// An evidence pack.
+    EvidencePackId = "evp_";
     /// A change that waits for, or got, the word of another user.
     ApprovalId = "apr_";
     /// A conversion.

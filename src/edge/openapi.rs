@@ -11,8 +11,8 @@ use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
-    audit, audit_check, click, consent, contract, correction, explain, health, objects, postback, records,
-    report, signal, token,
+    audit, audit_check, click, consent, contract, correction, evidence_packs, explain, health, objects,
+    postback, records, report, signal, token,
 };
 
 /// The parts of the document that belong to no operation.
@@ -96,6 +96,7 @@ fn parts() -> Vec<Document> {
         explain::routes().into_openapi(),
         signal::routes().into_openapi(),
         audit_check::routes().into_openapi(),
+        evidence_packs::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
         token::routes().into_openapi(),

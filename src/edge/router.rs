@@ -17,13 +17,14 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    audit, audit_check, click, consent, correction, explain, health, objects, openapi, postback, records,
-    report, signal, token,
+    audit, audit_check, click, consent, correction, evidence_packs, explain, health, objects, openapi,
+    postback, records, report, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::audit::AuditFlow;
 use crate::flow::audit::check::Checks;
+use crate::flow::audit::packs::PackFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
@@ -61,6 +62,8 @@ pub struct Flows {
     pub signal: SignalFlow,
     /// The tamper search.
     pub checks: Checks,
+    /// Evidence packs.
+    pub packs: PackFlow,
     /// Health.
     pub health: HealthFlow,
     /// The management of objects.
@@ -101,6 +104,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(report::routes().with_state(flows.report))
         .merge(signal::routes().with_state(flows.signal))
         .merge(audit_check::routes().with_state(flows.checks))
+        .merge(evidence_packs::routes().with_state(flows.packs))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .merge(token::routes().with_state(flows.identity))

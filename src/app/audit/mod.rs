@@ -43,6 +43,14 @@ pub enum OfflineStep {
         #[arg(long, value_name = "CHECKPOINT")]
         since: Option<PathBuf>,
     },
+    /// Verify an evidence pack offline.
+    VerifyPack {
+        /// The pack.
+        pack: PathBuf,
+        /// The log's public key: a verifier key (`origin+id+key`), or a file with one or with PEM.
+        #[arg(long, value_name = "PUBLIC_KEY")]
+        key: String,
+    },
     /// Verify offline that one entry is in a log: a C2SP tlog-proof.
     VerifyProof {
         /// The proof.
@@ -68,6 +76,11 @@ pub fn run(step: &OfflineStep, json: bool) -> Result<(String, verify::Verdict), 
                 verify::judge(&mut *source, &key, since.as_deref())?,
                 json,
             ))
+        }
+        OfflineStep::VerifyPack { pack, key } => {
+            let key = verify::read_key(key)?;
+            let bytes = std::fs::read(pack).map_err(|error| verify::VerifyError::Read("the pack", error))?;
+            Ok(verify::pack_told(&bytes, &key, json))
         }
         OfflineStep::VerifyProof { proof, key, entry } => {
             let key = verify::read_key(key)?;

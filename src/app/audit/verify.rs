@@ -15,6 +15,7 @@ use crate::audit::export::verifier::{Opening, PublicKey, Report, Verifier};
 use crate::audit::export::{CHECKPOINT, EARLIER, Kind, MANIFEST, SIGNATURE, SUMS};
 use crate::audit::merkle::leaf_hash;
 use crate::audit::note::{Checkpoint, NoteError};
+use crate::audit::pack;
 use crate::audit::proof::{ProofFile, ProofFileError, parse_proof_file};
 
 /// Why nothing could be judged.
@@ -203,6 +204,70 @@ fn in_words(report: &Report) -> String {
         let _ = writeln!(text, "It continues the earlier checkpoint of {earlier} entries.");
     }
     text
+}
+
+/// What a sound pack holds.
+#[derive(Serialize)]
+struct Packed {
+    origin: String,
+    tenant: String,
+    from: String,
+    to: String,
+    size: u64,
+    files: usize,
+    proofs: usize,
+}
+
+/// A verdict on an evidence pack as text or JSON.
+pub fn pack_told(bytes: &[u8], key: &PublicKey, json: bool) -> (String, Verdict) {
+    let verified = pack::verify::verify(bytes, &key.public);
+    let of_the_log = |sound: &pack::verify::Sound| {
+        let is_of = key
+            .name
+            .as_ref()
+            .is_none_or(|name| *name == sound.manifest.origin);
+        is_of.then_some(()).ok_or(pack::verify::Fault::Checkpoint)
+    };
+    match verified.and_then(|sound| of_the_log(&sound).map(|()| sound)) {
+        Ok(sound) => {
+            let manifest = sound.manifest;
+            let shown = Packed {
+                files: manifest.files.len(),
+                proofs: sound.proofs,
+                origin: manifest.origin,
+                tenant: manifest.tenant,
+                from: manifest.from,
+                to: manifest.to,
+                size: manifest.size,
+            };
+            if json {
+                return (good(&shown), Ok(()));
+            }
+            let Packed {
+                origin,
+                from,
+                to,
+                size,
+                files,
+                proofs,
+                ..
+            } = shown;
+            let text = format!(
+                "{origin}: verified.\n{files} files of the period from {from} to before {to} are as they were packed, and \
+                 {proofs} sampled decisions are in the log of {size} entries.\n"
+            );
+            (text, Ok(()))
+        }
+        Err(fault) => {
+            let sentence = fault.to_string();
+            let text = if json {
+                bad("pack_invalid", None, &sentence)
+            } else {
+                String::new()
+            };
+            (text, Err(Refuted(sentence)))
+        }
+    }
 }
 
 /// What a proof of one entry shows.

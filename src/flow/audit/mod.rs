@@ -9,6 +9,7 @@ pub mod export;
 pub mod keeper;
 pub mod list;
 pub mod opening;
+pub mod packs;
 pub mod proofs;
 pub mod published;
 pub mod push;

@@ -10,6 +10,7 @@ pub mod check_rows;
 pub mod days;
 mod embedded;
 pub mod heads;
+pub mod packs;
 pub(super) mod pending;
 pub mod read;
 pub mod sequence;

@@ -14,6 +14,7 @@ use einklang::domain::provision;
 use einklang::edge::listener::{self, Limits};
 use einklang::flow::Live;
 use einklang::flow::audit::check::Checks;
+use einklang::flow::audit::packs::PackFlow;
 use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
 use einklang::store::Store;
@@ -202,6 +203,11 @@ impl TestApp {
     /// The tamper search.
     pub fn checks(&self) -> &Checks {
         &self.app.checks
+    }
+
+    /// The makers of evidence packs.
+    pub fn packs(&self) -> &PackFlow {
+        &self.app.packs
     }
 
     /// Applies a provisioning file.
