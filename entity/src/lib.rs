@@ -23,6 +23,8 @@ pub mod consent_record;
 pub mod conversion;
 pub mod customer_key;
 pub mod goal;
+pub mod key_rotation;
+pub mod key_use;
 pub mod link;
 pub mod order_key;
 pub mod policy;

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod gpp;
 pub mod ids;
 pub mod inspect;
+pub mod key_life;
 pub mod keyring;
 pub mod keys;
 pub mod landing;

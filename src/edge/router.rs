@@ -17,8 +17,8 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    audit, audit_check, click, consent, correction, explain, health, objects, openapi, postback, records,
-    report, signal, token,
+    audit, audit_check, click, consent, correction, explain, health, keys, objects, openapi, postback,
+    records, report, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -30,6 +30,7 @@ use crate::flow::conversion::ConversionFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::IdentityFlow;
+use crate::flow::keys::KeysFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
@@ -61,6 +62,8 @@ pub struct Flows {
     pub signal: SignalFlow,
     /// The tamper search.
     pub checks: Checks,
+    /// Which keys there are.
+    pub keys: KeysFlow,
     /// Health.
     pub health: HealthFlow,
     /// The management of objects.
@@ -101,6 +104,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(report::routes().with_state(flows.report))
         .merge(signal::routes().with_state(flows.signal))
         .merge(audit_check::routes().with_state(flows.checks))
+        .merge(keys::routes().with_state(flows.keys))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .merge(token::routes().with_state(flows.identity))
