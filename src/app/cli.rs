@@ -13,7 +13,7 @@ use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, audit, consent, doctor, first_run, serve, signal, telemetry, token_key};
+use super::{apply, audit, consent, doctor, first_run, keys, serve, signal, telemetry, token_key};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -69,7 +69,7 @@ enum Command {
         #[command(subcommand)]
         step: AuditStep,
     },
-    /// Replace keys.
+    /// List, make and replace keys.
     Keys {
         #[command(subcommand)]
         step: KeysStep,
@@ -93,6 +93,8 @@ enum SignalStep {
 
 #[derive(Debug, Subcommand)]
 enum KeysStep {
+    #[command(flatten)]
+    Data(keys::KeysStep),
     /// Make another key that signs tokens; the one before goes on verifying. Takes effect at the next start.
     RotateSigning,
 }
@@ -216,6 +218,11 @@ fn dispatch(
 
 fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {
     match step {
+        KeysStep::Data(keys::KeysStep::List) => print(&start(config)?.block_on(keys::list(config, json))?)?,
+        KeysStep::Data(keys::KeysStep::Rotate(what)) => {
+            print(&start(config)?.block_on(keys::rotate(config, what, json))?)?;
+        }
+        KeysStep::Data(keys::KeysStep::MakeRoot { file }) => print(&keys::make_root(file, json)?)?,
         KeysStep::RotateSigning => print(&start(config)?.block_on(token_key::replace(config, json))?)?,
     }
     Ok(())

@@ -2,6 +2,7 @@
 //!
 //! A flag wins over the environment, that over the file, that over the default. Unknown keys are errors with their line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,11 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 pub mod options;
+pub mod roots;
 pub mod tokens;
 
 pub use self::options::Options;
+use self::roots::RootConfig;
 use self::tokens::TokenConfig;
 use crate::delivery::checkpoint::{NoTarget, Target};
 use crate::domain::campaign::valid_api_key;
@@ -38,6 +41,9 @@ struct FileKeys {
     data_dir: Option<PathBuf>,
     database_url: Option<String>,
     root_key_file: Option<PathBuf>,
+    root_key_command: Option<String>,
+    root_other_key_files: Option<Vec<PathBuf>>,
+    tenant_root_keys: BTreeMap<String, PathBuf>,
     audit_key_file: Option<PathBuf>,
     audit_guard_file: Option<PathBuf>,
     audit_name: Option<String>,
@@ -81,6 +87,8 @@ pub struct Config {
     pub database_url: String,
     /// The root key's file.
     pub root_key_file: PathBuf,
+    /// Other sources of root keys.
+    pub roots: RootConfig,
     /// The audit key's file.
     pub audit_key_file: PathBuf,
     /// The guard file.
@@ -136,6 +144,12 @@ pub enum ConfigError {
     /// The file is not what it should be. The faulty line is named and never shown: it may hold a secret.
     #[error("The configuration file {0} is wrong in line {1}: {2}")]
     Wrong(PathBuf, usize, String),
+    /// More than one source of the root key.
+    #[error("Name one source of the root key: root_key_file, root_key_command, or EINKLANG_ROOT_KEY.")]
+    RootSources,
+    /// A tenant's root key is not named by slug and file.
+    #[error("A tenant's root key is named as SLUG=FILE.")]
+    TenantRootKeys,
     /// The audit logs' name is not a host name.
     #[error("audit_name has to be a host name: letters, digits, dots and hyphens, at most 253 characters.")]
     AuditName,
@@ -180,6 +194,7 @@ impl Config {
             return Err(ConfigError::OperatorKey);
         }
         let audit_name = audit_name(options.audit_name.take().or(file.audit_name.take()))?;
+        let roots = RootConfig::of(&mut options, &mut file)?;
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
         let allow_private = options
             .audit_push_allow_private
@@ -198,6 +213,7 @@ impl Config {
                 .unwrap_or(local(9090)),
             database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
             root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
+            roots,
             audit_key_file: options
                 .audit_key_file
                 .or(file.audit_key_file)

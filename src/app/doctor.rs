@@ -15,10 +15,11 @@ use super::cli::chain;
 use super::config::{Config, DEFAULT_AUDIT_NAME};
 use super::system::{SystemClock, SystemEntropy};
 use super::{audit, audit_key, registries, root_key};
-use crate::domain::keys::Secret;
 use crate::flow::audit::check::Extent;
 use crate::flow::{Clock, Live};
 use crate::store::Store;
+use crate::store::keys::RootCheck;
+use crate::store::roots::Roots;
 
 /// The beginning of the month in which this was written, in milliseconds since 1970: no clock is right that is behind it.
 const WRITTEN_AT_MS: i64 = 1_793_491_200_000;
@@ -190,7 +191,7 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
         return;
     }
     partitions(store, clock, sheet).await;
-    let root = root_key::look(&config.root_key_file, store).await;
+    let root = root_key::look(config, store).await;
     let root = keys(config, store, root, sheet).await;
     waiting(store, clock, sheet).await;
     if let Some(root) = root {
@@ -244,14 +245,14 @@ async fn partitions(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
 async fn keys(
     config: &Config,
     store: &Store,
-    root: Result<Option<Secret>, root_key::RootKeyError>,
+    root: Result<Option<Roots>, root_key::RootKeyError>,
     sheet: &mut Sheet,
-) -> Option<Secret> {
+) -> Option<Roots> {
     let none = "The database knows no key yet. Start the server once, and it makes one.";
     let root = match root {
-        Ok(Some(root)) => {
-            sheet.note("root_key", State::Ok, "The root key is the database's.");
-            Some(root)
+        Ok(Some(roots)) => {
+            root_state(store, &roots, sheet).await;
+            Some(roots)
         }
         Ok(None) => {
             sheet.note("root_key", State::Failed, none);
@@ -289,6 +290,42 @@ async fn keys(
         Err(error) => sheet.note("guard_file", State::Failed, chain(&error)),
     }
     root
+}
+
+/// Whether the root key is the database's, and whether a rotation was begun and has not ended.
+async fn root_state(store: &Store, roots: &Roots, sheet: &mut Sheet) {
+    match store.check_root(Some(roots)).await {
+        Ok(RootCheck::Due(name)) => {
+            let sentence = format!(
+                "The database is still under root key {name}. When every server has both, run: einklang keys rotate --root"
+            );
+            sheet.note("root_key", State::Warning, sentence);
+        }
+        Ok(_) => sheet.note("root_key", State::Ok, "The root key is the database's."),
+        Err(error) => sheet.note("root_key", State::Failed, chain(&error)),
+    }
+    match store.reader().key_rotations(None).await {
+        Ok(rotations) if rotations.iter().any(|one| one.ended_at_ms.is_none()) => {
+            let sentence = "A rotation of keys was begun and has not ended. Give the same command again: einklang keys rotate";
+            sheet.note("key_rotation", State::Warning, sentence);
+        }
+        Ok(_) => sheet.note("key_rotation", State::Ok, "No rotation of keys is half done."),
+        Err(error) => sheet.note("key_rotation", State::Failed, chain(&error)),
+    }
+}
+
+/// Tenants whose keys do not open here. Others are served all the same.
+fn tenant_keys(rootless: &[String], sheet: &mut Sheet) {
+    if rootless.is_empty() {
+        sheet.note("tenant_keys", State::Ok, "Every tenant's keys open.");
+    } else {
+        let sentence = format!(
+            "The root keys of these tenants are not here, so that their requests are refused: {}. Name their files in \
+             tenant_root_keys or root_other_key_files.",
+            rootless.join(", ")
+        );
+        sheet.note("tenant_keys", State::Failed, sentence);
+    }
 }
 
 async fn waiting(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
@@ -340,12 +377,14 @@ async fn unsigned(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
     }
 }
 
-async fn search(config: &Config, store: &Store, root: Secret, sheet: &mut Sheet) {
+async fn search(config: &Config, store: &Store, roots: Roots, sheet: &mut Sheet) {
+    let mut locked = None;
     let result = async {
         let registries = registries::load(config).map_err(|error| chain(&error))?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let live = Live::start(store.clone(), root, clock, entropy, registries).await;
+        let live = Live::start(store.clone(), roots, clock, entropy, registries).await;
         let live = live.map_err(|error| chain(&error))?;
+        locked = Some(live.rootless_tenants());
         let flow = audit::check::flow(config, store, live).await;
         let flow = flow.map_err(|error| chain(&error))?;
         let report = flow.run(Extent::default()).await.map_err(|error| chain(&error))?;
@@ -363,5 +402,9 @@ async fn search(config: &Config, store: &Store, root: Secret, sheet: &mut Sheet)
             )),
         }
     };
-    sheet.put("audit_check", result.await);
+    let result = result.await;
+    if let Some(rootless) = locked {
+        tenant_keys(&rootless, sheet);
+    }
+    sheet.put("audit_check", result);
 }

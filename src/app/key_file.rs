@@ -80,10 +80,15 @@ impl Kind {
             kind: self,
             path: path.to_owned(),
         };
-        let digits = text.trim_end().strip_prefix(self.head).ok_or_else(broken)?;
+        self.parse(&text).map(Some).ok_or_else(broken)
+    }
+
+    /// The key in a line, if it is one.
+    pub fn parse(self, line: &str) -> Option<Zeroizing<[u8; 32]>> {
+        let digits = line.trim_end().strip_prefix(self.head)?;
         let mut key = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(digits, &mut *key).map_err(|_| broken())?;
-        Ok(Some(key))
+        hex::decode_to_slice(digits, &mut *key).ok()?;
+        Some(key)
     }
 
     /// Makes a key and its file, which must not be there yet.

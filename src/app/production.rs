@@ -25,6 +25,9 @@ pub enum Unsafe {
         "In production audit_name has to be set to a host name of yours: the audit logs' origins begin with it."
     )]
     AuditName,
+    /// Whoever may look at a process's environment has its root key.
+    #[error("In production the root key has to come from a file or a command, not from EINKLANG_ROOT_KEY.")]
+    RootKeyInEnvironment,
     /// The demo tells everyone its own keys.
     #[error("The demo does not run in production.")]
     Demo,
@@ -37,6 +40,9 @@ pub fn check_config(config: &Config) -> Result<(), Unsafe> {
     }
     if config.production && config.audit_name == DEFAULT_AUDIT_NAME {
         return Err(Unsafe::AuditName);
+    }
+    if config.production && config.roots.text.is_some() {
+        return Err(Unsafe::RootKeyInEnvironment);
     }
     Ok(())
 }
@@ -80,6 +86,15 @@ mod tests {
             ..named
         };
         assert_eq!(check_config(&unnamed), Err(Unsafe::AuditName));
+    }
+
+    #[test]
+    fn a_root_key_in_the_environment_is_for_trials() {
+        let mut config = config("127.0.0.1:9090", true);
+        config.roots.text = Some("x".to_owned().into());
+        assert_eq!(check_config(&config), Err(Unsafe::RootKeyInEnvironment));
+        config.production = false;
+        assert_eq!(check_config(&config), Ok(()));
     }
 
     #[test]

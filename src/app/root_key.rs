@@ -1,15 +1,20 @@
-//! The root key's file: made on the first run, read-only for its owner, and never guessed at.
+//! The root keys of this process: from files, from a command or from the environment, and never guessed at.
 //!
 //! A database that was made under a root key opens only with that key. A file that is missing, broken or another key's
-//! is a refusal to start that says what to do; a new key is made only for a database that knows none.
+//! is a refusal to start that says what to do; a new key is made only for a database that knows none, and only as a file. A
+//! tenant's own that is missing locks that tenant and nobody else.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::config::Config;
 use super::key_file::{KeyFileError, Kind};
+use super::root_command::{self, CommandError};
 use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::keys::Secret;
 use crate::flow::{Clock, Entropy};
 use crate::store::keys::RootCheck;
+use crate::store::roots::Roots;
 use crate::store::{Store, StoreError};
 
 const KIND: Kind = Kind {
@@ -31,19 +36,34 @@ pub enum RootKeyError {
         /// The public name of the key.
         name: String,
     },
-    /// The file holds another key.
+    /// The source holds another key.
     #[error(
-        "The root key file {path} holds key {found}, but the database was made under root key {wanted}. Start with that \
-         key's file, or with an empty database."
+        "{source_text} holds key {found}, but the database was made under root key {wanted}. Start with that \
+         key's file, or with an empty database; after a rotation, with the old one among root_other_key_files."
     )]
     Other {
-        /// Where it is.
-        path: PathBuf,
+        /// Where it came from.
+        source_text: String,
         /// The public name of the key in the file.
         found: String,
         /// The public name of the key that the database needs.
         wanted: String,
     },
+    /// A file of another one is not there.
+    #[error("The root key file {0} is not there, though root_other_key_files names it.")]
+    OtherMissing(PathBuf),
+    /// The environment holds no key.
+    #[error("EINKLANG_ROOT_KEY does not hold a root key: {head} and 64 hexadecimal digits.", head = KIND.head)]
+    Text,
+    /// The command gave no key.
+    #[error("The command of root_key_command {0}.")]
+    Command(#[source] CommandError),
+    /// What the command printed is no key.
+    #[error(
+        "The command of root_key_command did not print a root key: one line, {head} and 64 hexadecimal digits.",
+        head = KIND.head
+    )]
+    NotPrinted,
     /// The file itself.
     #[error(transparent)]
     File(#[from] KeyFileError),
@@ -52,39 +72,22 @@ pub enum RootKeyError {
     Store(#[from] StoreError),
 }
 
-/// The root key of this database, made if the database knows none yet.
+/// The root keys for this database, the primary one made if the database knows none yet.
 pub async fn obtain(
-    path: &Path,
+    config: &Config,
     store: &Store,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
-) -> Result<Secret, RootKeyError> {
-    let found = KIND.read(path)?.map(|bytes| Secret::new(*bytes));
-    match (store.check_root(found.as_ref()).await?, found) {
-        (RootCheck::Right, Some(key)) => Ok(key),
-        (RootCheck::Fresh, found) => {
-            let key = match found {
-                Some(key) => key,
-                None => Secret::new(*KIND.make(path, entropy)?),
-            };
-            adopt(store, &key, clock, entropy).await?;
-            Ok(key)
-        }
-        (RootCheck::Other(wanted), Some(key)) => Err(RootKeyError::Other {
-            path: path.to_owned(),
-            found: key.fingerprint(),
-            wanted,
-        }),
-        (RootCheck::Other(name), None) => Err(RootKeyError::Missing {
-            path: path.to_owned(),
-            name,
-        }),
-        (RootCheck::Right, None) => Err(KeyFileError::Broken {
-            kind: KIND,
-            path: path.to_owned(),
-        }
-        .into()),
+) -> Result<Roots, RootKeyError> {
+    if let Some(roots) = look(config, store).await? {
+        return Ok(roots);
     }
+    let key = match primary(config)? {
+        Some(key) => key,
+        None => Secret::new(*KIND.make(&config.root_key_file, entropy)?),
+    };
+    adopt(store, &key, clock, entropy).await?;
+    with_others(config, key)
 }
 
 async fn adopt(
@@ -99,23 +102,95 @@ async fn adopt(
     event.at_ms = Some(clock.now_ms());
     event.object = Some(format!("root:{}", key.fingerprint()));
     let tx = store.begin().await?;
-    tx.adopt_root(key).await?;
+    tx.adopt_root(&key.fingerprint()).await?;
     tx.commit_with(&event.into()).await?;
     Ok(())
 }
 
-/// The root key of a database that knows one. Makes nothing; nothing where the database knows none.
-pub async fn look(path: &Path, store: &Store) -> Result<Option<Secret>, RootKeyError> {
-    let path = || path.to_owned();
-    let found = KIND.read(&path())?.map(|bytes| Secret::new(*bytes));
-    match (store.check_root(found.as_ref()).await?, found) {
-        (RootCheck::Right, found) => Ok(found),
-        (RootCheck::Fresh, _) => Ok(None),
-        (RootCheck::Other(wanted), Some(key)) => Err(RootKeyError::Other {
-            path: path(),
-            found: key.fingerprint(),
+/// The root keys of a database that knows one. Makes nothing; nothing where the database knows none.
+pub async fn look(config: &Config, store: &Store) -> Result<Option<Roots>, RootKeyError> {
+    let Some(key) = primary(config)? else {
+        return match store.check_root(None).await? {
+            RootCheck::Fresh => Ok(None),
+            RootCheck::Right => Err(broken(config).into()),
+            RootCheck::Due(name) | RootCheck::Other(name) => Err(RootKeyError::Missing {
+                path: config.root_key_file.clone(),
+                name,
+            }),
+        };
+    };
+    let found = key.fingerprint();
+    let roots = with_others(config, key)?;
+    match store.check_root(Some(&roots)).await? {
+        RootCheck::Fresh => Ok(None),
+        RootCheck::Right => Ok(Some(roots)),
+        RootCheck::Due(name) => {
+            tracing::warn!(
+                database = name,
+                configured = found,
+                "the database is still under the root key before; run `einklang keys rotate --root` once every server has both"
+            );
+            Ok(Some(roots))
+        }
+        RootCheck::Other(wanted) => Err(RootKeyError::Other {
+            source_text: source(config),
+            found,
             wanted,
         }),
-        (RootCheck::Other(name), None) => Err(RootKeyError::Missing { path: path(), name }),
     }
+}
+
+fn broken(config: &Config) -> KeyFileError {
+    KeyFileError::Broken {
+        kind: KIND,
+        path: config.root_key_file.clone(),
+    }
+}
+
+/// Where the primary one comes from.
+fn source(config: &Config) -> String {
+    if config.roots.text.is_some() {
+        "EINKLANG_ROOT_KEY".to_owned()
+    } else if config.roots.command.is_some() {
+        "What root_key_command printed".to_owned()
+    } else {
+        format!("The root key file {}", config.root_key_file.display())
+    }
+}
+
+/// The primary root key; none only if it is to be in a file that is not there.
+fn primary(config: &Config) -> Result<Option<Secret>, RootKeyError> {
+    let key = if let Some(text) = &config.roots.text {
+        Some(KIND.parse(text.expose()).ok_or(RootKeyError::Text)?)
+    } else if let Some(command) = &config.roots.command {
+        let text = root_command::run(command, root_command::TIME_LIMIT).map_err(RootKeyError::Command)?;
+        Some(KIND.parse(&text).ok_or(RootKeyError::NotPrinted)?)
+    } else {
+        KIND.read(&config.root_key_file)?
+    };
+    Ok(key.map(|bytes| Secret::new(*bytes)))
+}
+
+fn with_others(config: &Config, primary: Secret) -> Result<Roots, RootKeyError> {
+    let mut roots = Roots::from(primary);
+    for path in &config.roots.other_files {
+        let bytes = KIND
+            .read(path)?
+            .ok_or_else(|| RootKeyError::OtherMissing(path.clone()))?;
+        roots = roots.with_other(Arc::new(Secret::new(*bytes)));
+    }
+    for (slug, path) in &config.roots.tenant_files {
+        if let Some(bytes) = KIND.read(path)? {
+            roots = roots.with_own(slug.clone(), Arc::new(Secret::new(*bytes)));
+        } else {
+            let path = path.display();
+            tracing::warn!(tenant = slug, %path, "the tenant's root key file is missing: what it wraps stays locked");
+        }
+    }
+    Ok(roots)
+}
+
+/// Makes a root key in a new file; returns its public name.
+pub fn make(path: &Path, entropy: &dyn Entropy) -> Result<String, KeyFileError> {
+    Ok(Secret::new(*KIND.make(path, entropy)?).fingerprint())
 }

@@ -22,6 +22,7 @@ use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
 use crate::flow::audit::packs::PackFlow;
 use crate::flow::audit::push::Pusher;
+use crate::flow::keys::KeysFlow;
 use crate::flow::privacy::PrivacyFlow;
 
 /// How often other nodes' changes are looked for.
@@ -36,6 +37,8 @@ const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 const PACKS_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether a checkpoint is to be pushed.
 const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often uses of keys are written down, and token keys succeeded or destroyed.
+const KEYS_EVERY: Duration = Duration::from_mins(1);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
@@ -289,9 +292,16 @@ pub(super) async fn timers(
 ) {
     let mut reload = tokio::time::interval(RELOAD_EVERY);
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
+    let mut keys = tokio::time::interval(KEYS_EVERY);
+    keys.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            _ = keys.tick() => {
+                if let Err(error) = KeysFlow::new(Arc::clone(&live)).keep().await {
+                    tracing::warn!(%error, "token keys cannot be looked after yet");
+                }
+            }
             _ = reload.tick() => {
                 if let Err(error) = live.scrub_if_owed().await {
                     tracing::warn!(%error, "old pages of erased rows could not be removed yet");

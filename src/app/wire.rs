@@ -30,6 +30,7 @@ use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
 use crate::flow::journal::Journal;
+use crate::flow::keys::KeysFlow;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
@@ -100,7 +101,7 @@ pub struct App {
     checkpoints: JoinHandle<()>,
 }
 
-/// Opens the database, brings it up to date, and obtains the root key.
+/// Opens the database, brings it up to date, and obtains the root keys.
 pub async fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
@@ -112,8 +113,8 @@ pub async fn open(
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
     // A server that was killed between an erasure and its tidying up left old pages behind.
     store.scrub().await?;
-    let root = root_key::obtain(&config.root_key_file, &store, clock.as_ref(), entropy.as_ref()).await?;
-    let live = Live::start(store.clone(), root, clock, entropy, registries).await?;
+    let roots = root_key::obtain(config, &store, clock.as_ref(), entropy.as_ref()).await?;
+    let live = Live::start(store.clone(), roots, clock, entropy, registries).await?;
     live.prepare_epochs().await?;
     Ok((store, live))
 }
@@ -181,6 +182,7 @@ pub async fn build(
         signal: SignalFlow::new(Arc::clone(&live)),
         checks: checks.clone(),
         packs: packs.clone(),
+        keys: KeysFlow::new(Arc::clone(&live)),
         health: health.clone(),
         objects: ObjectsFlow::new(Arc::clone(&live)),
     };
@@ -273,6 +275,9 @@ impl App {
             writers,
             checkpoints,
         } = self;
+        if let Err(error) = KeysFlow::new(Arc::clone(&live)).enter_uses().await {
+            tracing::warn!(%error, "how often keys were used since the last minute is not written down");
+        }
         drop((router, health, checks, packs, gate, live));
         if let Err(error) = access.enter_refusals().await {
             tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");

@@ -153,6 +153,8 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_log_tile", READ_LOG),
     ("read_log_bundle", READ_LOG),
     ("read_audit_check", &[Operator, Manager, Auditor, Privacy]),
+    // The operator sees the root keys, and no tenant's.
+    ("list_keys", &[Operator, Manager, Auditor, Privacy]),
 ];
 
 /// Every operation that needs no key, with the reason why it needs none.

@@ -8,17 +8,26 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::ids::ClickId;
+use super::key_life::has_taken_over;
 use super::keys::{ClickSecrets, KeyError, Place, SALT_BYTES, Secret};
 
 /// One tenant's keys, unwrapped.
 #[derive(Clone)]
 pub struct KeyRing {
     tenant: i64,
-    tokens: BTreeMap<u16, Secret>,
+    tokens: BTreeMap<u16, TokenKey>,
     index: Secret,
     suppression: Secret,
     secrets: Secret,
     epochs: BTreeMap<u16, Secret>,
+    locked: bool,
+}
+
+/// A token key, and when it was made.
+#[derive(Clone)]
+struct TokenKey {
+    secret: Secret,
+    created_at_ms: i64,
 }
 
 impl fmt::Debug for KeyRing {
@@ -88,7 +97,14 @@ impl KeyRing {
         for (purpose, number, secret) in keys {
             let short = u16::try_from(number).map_err(|_| KeyError::Missing)?;
             match purpose {
-                KeyPurpose::Token => drop(tokens.insert(short, secret)),
+                KeyPurpose::Token => {
+                    let created_at_ms = 0;
+                    let key = TokenKey {
+                        secret,
+                        created_at_ms,
+                    };
+                    tokens.insert(short, key);
+                }
                 KeyPurpose::Epoch => drop(epochs.insert(short, secret)),
                 KeyPurpose::Tenant => {}
                 _ => drop(standing.insert(purpose, secret)),
@@ -105,7 +121,39 @@ impl KeyRing {
             suppression: take(KeyPurpose::Suppression)?,
             secrets: take(KeyPurpose::Secrets)?,
             epochs,
+            locked: false,
         })
+    }
+
+    /// Says when token keys were made; a new one is not used before every node has read it.
+    #[must_use]
+    pub fn with_token_times(mut self, times: impl IntoIterator<Item = (u16, i64)>) -> Self {
+        for (id, created_at_ms) in times {
+            if let Some(key) = self.tokens.get_mut(&id) {
+                key.created_at_ms = created_at_ms;
+            }
+        }
+        self
+    }
+
+    /// The ring of a tenant whose root key is not here. It seals and opens nothing, and as nothing was ever hashed under it,
+    /// its look-ups find nothing. Whoever serves requests asks [`KeyRing::is_locked`] first.
+    pub fn locked(tenant: i64) -> Self {
+        let none = || Secret::new([0; 32]);
+        Self {
+            tenant,
+            tokens: BTreeMap::new(),
+            index: none(),
+            suppression: none(),
+            secrets: none(),
+            epochs: BTreeMap::new(),
+            locked: true,
+        }
+    }
+
+    /// Whether the tenant's root key is not here.
+    pub fn is_locked(&self) -> bool {
+        self.locked
     }
 
     /// The tenant whose keys these are.
@@ -113,14 +161,17 @@ impl KeyRing {
         self.tenant
     }
 
-    /// The newest token key: the one that seals.
-    pub fn sealing_token_key(&self) -> Option<(u16, &Secret)> {
-        self.tokens.last_key_value().map(|(id, key)| (*id, key))
+    /// The token key that seals at a time: the newest that every node has had the time to read, or the oldest there is.
+    pub fn sealing_token_key(&self, at_ms: i64) -> Option<(u16, &Secret)> {
+        let mut by_age = self.tokens.iter().rev();
+        let read = by_age.find(|(_, key)| has_taken_over(key.created_at_ms, at_ms));
+        let chosen = read.or_else(|| self.tokens.first_key_value());
+        chosen.map(|(id, key)| (*id, &key.secret))
     }
 
     /// The token key with this id.
     pub fn token_key(&self, id: u16) -> Option<&Secret> {
-        self.tokens.get(&id)
+        self.tokens.get(&id).map(|key| &key.secret)
     }
 
     /// Whether the key of an epoch is loaded.
@@ -203,6 +254,28 @@ pub(crate) mod tests {
             .collect();
         keys.push((KeyPurpose::Epoch, 682, Secret::new([byte; 32])));
         KeyRing::assemble(tenant, keys).expect("complete")
+    }
+
+    #[test]
+    fn a_new_token_key_opens_at_once_and_seals_when_every_node_has_it() {
+        let key = |number| (KeyPurpose::Token, number, Secret::new([number as u8; 32]));
+        let others = KeyPurpose::STANDING.map(|purpose| (purpose, 1, Secret::new([1; 32])));
+        let keys = others.into_iter().chain([key(1), key(2), key(3)]).collect();
+        let ring = KeyRing::assemble(7, keys).expect("complete");
+        let ring = ring.with_token_times([(1, 1_000), (2, 500_000), (3, 530_000)]);
+        let seals = |at_ms| ring.sealing_token_key(at_ms).map(|(id, _)| id);
+        assert_eq!(seals(2_000), Some(1), "the first key does not wait");
+        assert_eq!(seals(559_999), Some(1));
+        assert_eq!(seals(560_000), Some(2));
+        assert_eq!(seals(590_000), Some(3));
+        assert!((1..=3).all(|id| ring.token_key(id).is_some()));
+    }
+
+    #[test]
+    fn a_locked_ring_seals_and_opens_nothing() {
+        let ring = KeyRing::locked(7);
+        assert!(ring.is_locked() && ring.sealing_token_key(i64::MAX).is_none());
+        assert!(ring.token_key(1).is_none() && ring.click(682, &[1; 16]).is_err());
     }
 
     #[test]

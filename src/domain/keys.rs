@@ -37,6 +37,9 @@ pub enum KeyError {
     /// No key with this number.
     #[error("a key that is needed is not there")]
     Missing,
+    /// Whoever keeps a root key does not answer.
+    #[error("the keeper of a root key cannot be reached")]
+    Unreachable,
 }
 
 /// 256 secret bits: wiped when dropped, never printed.
@@ -218,6 +221,11 @@ pub fn epoch_of(at_s: i64) -> u16 {
     u16::try_from(months).unwrap_or(0)
 }
 
+/// A month since January 1970 as people write it.
+pub fn epoch_name(epoch: i64) -> String {
+    format!("{}-{:02}", 1970 + epoch.div_euclid(12), epoch.rem_euclid(12) + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,6 +272,7 @@ mod tests {
         assert_eq!(epoch_of(0), 0);
         assert_eq!(epoch_of(1_795_500_000), 682); // November 2026
         assert_eq!(epoch_of(-5), 0);
+        assert_eq!(epoch_name(682), "2026-11");
     }
 
     #[test]

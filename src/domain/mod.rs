@@ -19,6 +19,7 @@ pub mod gpp;
 pub mod ids;
 pub mod inspect;
 pub mod journal;
+pub mod key_life;
 pub mod keyring;
 pub mod keys;
 pub mod landing;

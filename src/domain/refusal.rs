@@ -63,13 +63,15 @@ pub enum Reason {
     RateLimited,
     /// The ledger cannot be reached.
     Unavailable,
+    /// The tenant's root key is not on this server.
+    TenantLocked,
     /// A fault of ours.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 28] = [
+    pub const ALL: [Reason; 29] = [
         Reason::Accepted,
         Reason::Duplicate,
         Reason::DuplicateConflict,
@@ -97,6 +99,7 @@ impl Reason {
         Reason::Timeout,
         Reason::RateLimited,
         Reason::Unavailable,
+        Reason::TenantLocked,
         Reason::Internal,
     ];
 
@@ -130,6 +133,7 @@ impl Reason {
             Reason::Timeout => "timeout",
             Reason::RateLimited => "rate_limited",
             Reason::Unavailable => "unavailable",
+            Reason::TenantLocked => "tenant_locked",
             Reason::Internal => "internal",
         }
     }
@@ -160,7 +164,7 @@ impl Reason {
             | Reason::CurrencyMismatch => 422,
             Reason::RateLimited => 429,
             Reason::Internal => 500,
-            Reason::Unavailable => 503,
+            Reason::Unavailable | Reason::TenantLocked => 503,
         }
     }
 
@@ -181,7 +185,7 @@ impl Reason {
     pub fn retry(self) -> bool {
         matches!(
             self,
-            Reason::RateLimited | Reason::Unavailable | Reason::NotYetSequenced
+            Reason::RateLimited | Reason::Unavailable | Reason::TenantLocked | Reason::NotYetSequenced
         )
     }
 
@@ -219,6 +223,9 @@ impl Reason {
             Reason::Timeout => "The request did not arrive in time.",
             Reason::RateLimited => "Too many requests; wait as Retry-After says.",
             Reason::Unavailable => "The ledger cannot be reached; try again as Retry-After says.",
+            Reason::TenantLocked => {
+                "The tenant's root key is not on this server, so that nothing of the tenant can be opened."
+            }
             Reason::Internal => "A fault on our side; the request had no effect.",
         }
     }

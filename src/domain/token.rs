@@ -17,7 +17,7 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::ids::ClickId;
+use super::ids::{ClickId, TICKS_PER_SECOND};
 use super::keyring::KeyRing;
 use super::keys::NONCE_BYTES;
 
@@ -48,6 +48,14 @@ pub struct TokenClaims {
     pub retention_epoch: u16,
 }
 
+impl TokenClaims {
+    /// When the click happened, in milliseconds since 1970.
+    pub fn issued_at_ms(&self) -> i64 {
+        let ticks = i64::try_from(self.issued_at_ticks).unwrap_or(i64::MAX / 1_000);
+        ticks.saturating_mul(1_000).div_euclid(TICKS_PER_SECOND)
+    }
+}
+
 /// The one error for every way in which a token can fail to open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token does not open")]
@@ -55,7 +63,7 @@ pub struct TokenError;
 
 /// Seals claims under the tenant's newest token key.
 pub fn seal(keys: &KeyRing, nonce: [u8; NONCE_BYTES], claims: &TokenClaims) -> Result<String, TokenError> {
-    let (id, key) = keys.sealing_token_key().ok_or(TokenError)?;
+    let (id, key) = keys.sealing_token_key(claims.issued_at_ms()).ok_or(TokenError)?;
     let head = [VERSION, id.to_be_bytes()[0], id.to_be_bytes()[1]];
     let plain = encode(claims);
     let body = if cfg!(feature = "without-encryption") {

@@ -27,6 +27,7 @@ pub fn refusal(why: NotKnown) -> Problem {
             challenge: Some(fault.challenge()),
             ..Problem::new(Reason::Unauthenticated)
         },
+        NotKnown::Locked => Problem::new(Reason::TenantLocked),
         NotKnown::Unavailable => Problem {
             detail: Some(
                 "The keys of the bearer token's issuer cannot be fetched; try again as Retry-After says.",

@@ -13,6 +13,7 @@ pub mod explain;
 mod explain_answer;
 pub mod health;
 pub mod inbound;
+pub mod keys;
 pub mod listener;
 pub mod objects;
 pub mod openapi;

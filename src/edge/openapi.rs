@@ -11,7 +11,7 @@ use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
-    audit, audit_check, click, consent, contract, correction, evidence_packs, explain, health, objects,
+    audit, audit_check, click, consent, contract, correction, evidence_packs, explain, health, keys, objects,
     postback, records, report, signal, token,
 };
 
@@ -38,6 +38,7 @@ use super::{
         (name = "consent-records", description = "What each decision was made on, as a record, as a receipt, and decided again."),
         (name = "goals", description = "What counts as a conversion in a campaign."),
         (name = "health", description = "Whether the server lives and can work."),
+        (name = "keys", description = "Which keys encrypt what, and how far their rotation is; never a key itself."),
         (name = "links", description = "A publisher's links to a campaign."),
         (name = "policies", description = "Versions and drafts of a tenant's consent policy."),
         (name = "postback", description = "Conversions that a shop's server sends, and their corrections."),
@@ -97,6 +98,7 @@ fn parts() -> Vec<Document> {
         signal::routes().into_openapi(),
         audit_check::routes().into_openapi(),
         evidence_packs::routes().into_openapi(),
+        keys::routes().into_openapi(),
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
         token::routes().into_openapi(),

@@ -17,7 +17,7 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    audit, audit_check, click, consent, correction, evidence_packs, explain, health, objects, openapi,
+    audit, audit_check, click, consent, correction, evidence_packs, explain, health, keys, objects, openapi,
     postback, records, report, signal, token,
 };
 use crate::domain::refusal::Reason;
@@ -31,6 +31,7 @@ use crate::flow::conversion::ConversionFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::IdentityFlow;
+use crate::flow::keys::KeysFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
@@ -64,6 +65,8 @@ pub struct Flows {
     pub checks: Checks,
     /// Evidence packs.
     pub packs: PackFlow,
+    /// Which keys there are.
+    pub keys: KeysFlow,
     /// Health.
     pub health: HealthFlow,
     /// The management of objects.
@@ -105,6 +108,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(signal::routes().with_state(flows.signal))
         .merge(audit_check::routes().with_state(flows.checks))
         .merge(evidence_packs::routes().with_state(flows.packs))
+        .merge(keys::routes().with_state(flows.keys))
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .merge(token::routes().with_state(flows.identity))

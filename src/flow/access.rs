@@ -38,13 +38,18 @@ impl AccessFlow {
     /// of the look-up tells is about the digest.
     pub async fn identify(&self, bearer: &str) -> Result<Principal, NotKnown> {
         let routing = self.live.routing();
-        if let Some(principal) = routing.api_keys.get(&sha256(bearer.as_bytes())) {
-            return Ok(principal.clone());
-        }
-        if !looks_like_token(bearer) {
+        let principal = if let Some(principal) = routing.api_keys.get(&sha256(bearer.as_bytes())) {
+            principal.clone()
+        } else if looks_like_token(bearer) {
+            self.identity.judge(bearer, &routing, self.live.now_ms()).await?
+        } else {
             return Err(NotKnown::Key);
+        };
+        let tenant = routing.tenants.get(&principal.tenant);
+        if tenant.is_some_and(|tenant| tenant.keys.is_locked()) {
+            return Err(NotKnown::Locked);
         }
-        self.identity.judge(bearer, &routing, self.live.now_ms()).await
+        Ok(principal)
     }
 
     /// The shop that a public reference names.

@@ -98,6 +98,10 @@ impl ClickFlow {
             return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
         }
         let request = with_defaults(request, link);
+        if link.tenant.keys.is_locked() {
+            self.miss(link, now_ms);
+            return ClickOutcome::Redirect(landing(&request, link, None));
+        }
         let token = match decide(&self.live, &request, link, now_ms) {
             Ok(granted) => self.track(&request, link, granted, now_ms).await,
             Err(reason) => {
@@ -215,6 +219,9 @@ impl ClickFlow {
         };
         let claims = claims(link, key, policy.version, consent_bits, epoch)?;
         let token = token::seal(keys, drawn.token_nonce, &claims).ok()?;
+        if let Some((id, _)) = keys.sealing_token_key(claims.issued_at_ms()) {
+            self.live.uses().count(tenant.number(), id);
+        }
         Some((
             ClickCommand {
                 row,

@@ -134,6 +134,10 @@ impl ConversionFlow {
             (None, _) => return Err(Reason::Unauthenticated),
         };
         let tenant = routing.tenants.get(&number).ok_or(Reason::Unauthenticated)?;
+        if tenant.keys.is_locked() {
+            // Secrets of shops do not open either, so that no signature can be judged.
+            return Err(Reason::TenantLocked);
+        }
         let shop = tenant.shops.get(&shop_number).ok_or(Reason::Unauthenticated)?;
         let gone = shop.archived || tenant.tenant.object.archived_at_ms.is_some();
         let actor = match (proven, shop.auth) {

@@ -6,14 +6,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
 
 use super::FlowError;
+use super::keys::Uses;
 use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::ids::time_ordered;
-use crate::domain::keys::{Secret, epoch_of};
+use crate::domain::keys::epoch_of;
 use crate::domain::policy::Policy;
+use crate::domain::refusal::Reason;
 use crate::domain::registry::Registries;
 use crate::domain::routing::Routing;
 use crate::domain::signal::{Collector, Reading};
 use crate::store::Store;
+use crate::store::keys::RootCheck;
+use crate::store::roots::Roots;
 use crate::store::tx::Tx;
 
 /// The time. Only `app` has one that ticks by itself.
@@ -31,7 +35,8 @@ pub trait Entropy: Send + Sync {
 /// The shared part of all flows.
 pub struct Live {
     store: Store,
-    root: Secret,
+    roots: Roots,
+    uses: Uses,
     routing: RwLock<Arc<Routing>>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -42,15 +47,17 @@ impl Live {
     /// Reads the routing data and is ready.
     pub async fn start(
         store: Store,
-        root: Secret,
+        roots: impl Into<Roots>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         registries: Registries,
     ) -> Result<Arc<Self>, FlowError> {
-        let routing = store.load_routing(&root, clock.now_ms()).await?;
+        let roots = roots.into();
+        let routing = store.load_routing(&roots, clock.now_ms(), None).await?;
         Ok(Arc::new(Self {
             store,
-            root,
+            roots,
+            uses: Uses::default(),
             routing: RwLock::new(Arc::new(routing)),
             clock,
             entropy,
@@ -73,9 +80,14 @@ impl Live {
         self.entropy.as_ref()
     }
 
-    /// The root key.
-    pub(super) fn root(&self) -> &Secret {
-        &self.root
+    /// The root keys.
+    pub(super) fn roots(&self) -> &Roots {
+        &self.roots
+    }
+
+    /// How often keys were used since that was last written down.
+    pub(super) fn uses(&self) -> &Uses {
+        &self.uses
     }
 
     /// On what signals of this moment are read under a policy.
@@ -135,12 +147,39 @@ impl Live {
 
     /// Reads the routing data anew.
     pub async fn reload(&self) -> Result<(), FlowError> {
-        let fresh = Arc::new(self.store.load_routing(&self.root, self.now_ms()).await?);
+        let before = self.routing();
+        let fresh = self.store.load_routing(&self.roots, self.now_ms(), Some(&before));
+        let fresh = Arc::new(fresh.await?);
+        self.look_after_roots(&fresh).await?;
         let mut current = self.routing.write().unwrap_or_else(PoisonError::into_inner);
         if fresh.version >= current.version {
             *current = fresh;
         }
         Ok(())
+    }
+
+    /// Says at once if a root key is missing: what was open stays open, but nothing that is made from now on will be.
+    async fn look_after_roots(&self, routing: &Routing) -> Result<(), FlowError> {
+        if let RootCheck::Other(name) = self.store.check_root(Some(&self.roots)).await? {
+            tracing::error!(
+                root_key = name,
+                "the database was put under a root key that this server does not have: give it that key's file and start it anew"
+            );
+        }
+        let rootless = rootless(routing);
+        // A gauge is shown as a float; there are not that many tenants.
+        metrics::gauge!("einklang_tenants_without_root_key")
+            .set(u32::try_from(rootless.len()).map_or(f64::MAX, f64::from));
+        for slug in rootless {
+            tracing::error!(tenant = slug, "a tenant's root key is not here");
+        }
+        Ok(())
+    }
+
+    /// Tenants whose root key is not here, by their slugs.
+    pub fn rootless_tenants(&self) -> Vec<String> {
+        let routing = self.routing();
+        rootless(&routing).into_iter().map(str::to_owned).collect()
     }
 
     /// Reads the routing data anew if another node or process changed it.
@@ -164,7 +203,16 @@ impl Live {
         for (number, tenant) in &routing.tenants {
             for epoch in [month, month.saturating_add(1)] {
                 if !tenant.keys.has_epoch(epoch) {
-                    self.make_epoch(*number, epoch).await?;
+                    match self.make_epoch(*number, epoch).await {
+                        // Its own trouble, and no other tenant's.
+                        Err(FlowError::Refused(Reason::TenantLocked)) => {
+                            tracing::warn!(
+                                tenant = number,
+                                "a month has no key: the tenant's root key is not here"
+                            );
+                        }
+                        other => other?,
+                    }
                 }
             }
         }
@@ -177,7 +225,7 @@ impl Live {
         let tx: Tx = self.store.begin().await?;
         let fill = self.fill();
         if tx
-            .make_epoch(tenant, &self.root, epoch, self.now_ms(), &fill)
+            .make_epoch(tenant, &self.roots, epoch, self.now_ms(), &fill)
             .await?
         {
             let mut event = self.event(tenant, "key.created", &Actor::Server, "created");
@@ -200,4 +248,9 @@ impl Live {
         event.at_ms = Some(self.now_ms());
         event
     }
+}
+
+fn rootless(routing: &Routing) -> BTreeSet<&str> {
+    let tenants = routing.tenants.values().filter(|route| route.rootless);
+    tenants.map(|route| route.tenant.slug.as_str()).collect()
 }

@@ -1,6 +1,6 @@
 //! Gather, decide, commit. Promise: one transaction for one decision; no HTTP, no SQL.
 //!
-//! Each capability has one small flow. What they share is [`Live`]: the store, the root key, the present routing data
+//! Each capability has one small flow. What they share is [`Live`]: the store, the root keys, the present routing data
 //! and the two things that only `app` may make, the clock and the supply of random bytes.
 
 pub mod access;
@@ -13,6 +13,7 @@ pub mod explain;
 pub mod health;
 pub mod identity;
 pub mod journal;
+pub mod keys;
 pub mod ledger;
 pub mod live;
 pub mod objects;
@@ -21,6 +22,7 @@ pub mod provision;
 pub mod records;
 pub mod refusals;
 pub mod report;
+pub mod rotation;
 pub mod signal;
 
 pub use live::{Clock, Entropy, Live};
@@ -59,6 +61,7 @@ impl From<StoreError> for FlowError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Taken(field) => FlowError::Taken(field),
+            StoreError::Locked => FlowError::Refused(Reason::TenantLocked),
             other => FlowError::Store(other),
         }
     }

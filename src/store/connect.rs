@@ -55,6 +55,19 @@ pub enum StoreError {
     /// A key does not open.
     #[error("the keys in the database do not open")]
     Keys(#[from] crate::domain::keys::KeyError),
+    /// One wrapped key does not open, though what wrapped it is here.
+    #[error("the {purpose} key {number} of tenant {tenant} does not open: its row is damaged or was moved")]
+    KeyRow {
+        /// The tenant's number.
+        tenant: i64,
+        /// What it is for.
+        purpose: &'static str,
+        /// Its number.
+        number: i64,
+    },
+    /// The root key that a tenant's keys hang on is not here.
+    #[error("the root key that is needed is not here")]
+    Locked,
 }
 
 impl StoreError {

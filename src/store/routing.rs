@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 use super::connect::{Store, StoreError};
 use super::keys::assemble;
 use super::policies;
+use super::roots::Roots;
 use crate::domain::access::{Bearer, Principal, Role};
 use crate::domain::campaign::{Object, ShopAuth, Tenant};
 use crate::domain::credential::PasswordHash;
 use crate::domain::keyring::KeyRing;
-use crate::domain::keys::{Place, Secret};
+use crate::domain::keys::Place;
 use crate::domain::landing::Template;
 use crate::domain::money::Currency;
 use crate::domain::refusal::RefusalMode;
@@ -56,8 +57,14 @@ impl Store {
         Ok(row.try_get("", "version")?)
     }
 
-    /// Reads everything. `now_ms` chooses the policy versions that are still needed.
-    pub async fn load_routing(&self, root: &Secret, now_ms: i64) -> Result<Routing, StoreError> {
+    /// Reads everything. `now_ms` chooses the policy versions that are still needed. Of a tenant whose root key is not here
+    /// the keys of `before` stay in use; without them it is locked.
+    pub async fn load_routing(
+        &self,
+        roots: &Roots,
+        now_ms: i64,
+        before: Option<&Routing>,
+    ) -> Result<Routing, StoreError> {
         // The version first: a change that comes in between is then noticed at the next look.
         let version = self.routing_version().await?;
         let reader = self.reader();
@@ -68,7 +75,8 @@ impl Store {
         };
         for row in entity::tenant::Entity::find().all(connection).await? {
             let number = row.tenant;
-            let tenant = load_tenant(connection, row, root, now_ms).await?;
+            let before = before.and_then(|before| before.tenants.get(&number));
+            let tenant = load_tenant(connection, row, roots, now_ms, before.map(AsRef::as_ref)).await?;
             for (reference, shop) in tenant.1 {
                 routing.shop_references.insert(reference, (number, shop));
             }
@@ -85,11 +93,15 @@ impl Store {
 async fn load_tenant<C: ConnectionTrait>(
     connection: &C,
     row: entity::tenant::Model,
-    root: &Secret,
+    roots: &Roots,
     now_ms: i64,
+    before: Option<&TenantRoute>,
 ) -> Result<(TenantRoute, Vec<(String, i64)>), StoreError> {
     let number = row.tenant;
-    let keys = assemble(&super::keys::key_rows(connection, number).await?, number, root)?;
+    let opened = assemble(&super::keys::key_rows(connection, number).await?, number, roots).await?;
+    let rootless = opened.is_none();
+    let before = before.map(|before| before.keys.clone());
+    let keys = opened.or(before).unwrap_or_else(|| KeyRing::locked(number));
     let (policies, shadow) = policies::load(connection, number, now_ms).await?;
     let campaigns = load_campaigns(connection, number).await?;
     let (shops, references) = load_shops(connection, number, &keys).await?;
@@ -124,6 +136,7 @@ async fn load_tenant<C: ConnectionTrait>(
             policies,
             shadow,
             keys,
+            rootless,
             shops,
             campaigns,
         },
@@ -212,6 +225,9 @@ pub(super) async fn load_secrets<C: ConnectionTrait>(
         .order_by_asc(Column::Slot)
         .all(connection)
         .await?;
+    if keys.is_locked() {
+        return Ok(Vec::new());
+    }
     let open = |row: &entity::shop_secret::Model| {
         keys.secrets_key()
             .open(&secret_place(tenant, &secret_row(shop, row.slot)), &row.sealed)

@@ -9,7 +9,7 @@ use super::routing::{load_secrets, parse, secret_place, secret_row, word};
 use super::rows::{document, object};
 use super::tx::Tx;
 use crate::domain::campaign::{Publisher, Shop};
-use crate::domain::keyring::KeyRing;
+use crate::domain::keyring::{KeyPurpose, KeyRing};
 use crate::domain::keys::NONCE_BYTES;
 use entity::{publisher, shop, shop_secret};
 
@@ -155,6 +155,8 @@ impl Tx {
                 .exec_without_returning(self.connection())
                 .await?;
         }
+        let uses = i64::try_from(secrets.len()).unwrap_or(i64::MAX);
+        self.add_uses(tenant, KeyPurpose::Secrets, 1, uses).await?;
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Transactions: the only place that commits, and never without a trail.
 //!
 //! [`Tx`] serves management through sea-orm; [`Batch`] serves the hot path with prepared statements. Both write the
-//! audit entries of their trail in the same transaction. The one exception, counts of untracked clicks, has a commit of
-//! its own with a name that says so.
+//! audit entries of their trail in the same transaction. The exceptions, counts of untracked clicks and of uses of keys, have
+//! commits of their own with names that say so.
 
 use std::sync::Arc;
 
@@ -62,6 +62,12 @@ impl Tx {
         let backend = self.inner.get_database_backend();
         let raise = Statement::from_string(backend, "UPDATE routing SET version = version + 1 WHERE id = 1");
         self.inner.execute_raw(raise).await?;
+        Ok(())
+    }
+
+    /// Commits how often keys were used, and nothing else: that tells of no decision, and would be an entry every minute.
+    pub async fn commit_key_uses(self) -> Result<(), StoreError> {
+        self.inner.commit().await?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::LogFormat;
+use super::roots::SecretText;
 
 /// Options of the commands that open the database, as flags and environment variables.
 #[derive(Debug, Clone, Default, Args)]
@@ -41,6 +42,42 @@ pub struct Options {
     /// The root key's file [default: root.key in the data folder].
     #[arg(long, env = "EINKLANG_ROOT_KEY_FILE", value_name = "FILE", global = true)]
     pub root_key_file: Option<PathBuf>,
+    /// The root key itself, instead of a file; by the environment only, and not in production.
+    #[arg(
+        long,
+        env = "EINKLANG_ROOT_KEY",
+        value_name = "KEY",
+        hide_env_values = true,
+        hide = true,
+        global = true
+    )]
+    pub root_key: Option<SecretText>,
+    /// A command that prints the root key's line, instead of a file; run by `sh -c` once at start.
+    #[arg(
+        long,
+        env = "EINKLANG_ROOT_KEY_COMMAND",
+        value_name = "COMMAND",
+        global = true
+    )]
+    pub root_key_command: Option<String>,
+    /// Files of other root keys, which only open what they wrapped; may be repeated [default: none].
+    #[arg(
+        long,
+        env = "EINKLANG_ROOT_OTHER_KEY_FILES",
+        value_name = "FILE",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub root_other_key_files: Option<Vec<PathBuf>>,
+    /// Files of root keys that tenants have of their own, as `SLUG=FILE`; may be repeated [default: none].
+    #[arg(
+        long,
+        env = "EINKLANG_TENANT_ROOT_KEYS",
+        value_name = "SLUG=FILE",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub tenant_root_keys: Option<Vec<String>>,
     /// The file of the key that signs the audit log's checkpoints [default: audit.key in the data folder].
     #[arg(long, env = "EINKLANG_AUDIT_KEY_FILE", value_name = "FILE", global = true)]
     pub audit_key_file: Option<PathBuf>,

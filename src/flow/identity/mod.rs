@@ -56,6 +56,8 @@ pub enum NotKnown {
     Token(TokenFault),
     /// The issuer's keys could not be fetched: the token cannot be judged.
     Unavailable,
+    /// The caller's tenant cannot be opened: its root key is not here.
+    Locked,
 }
 
 impl From<TokenFault> for NotKnown {
@@ -143,6 +145,9 @@ impl Identity {
             .values()
             .find(|route| route.tenant.slug == grant.tenant && route.tenant.object.archived_at_ms.is_none());
         let tenant = tenant.ok_or(TokenFault::Role)?;
+        if tenant.keys.is_locked() {
+            return Err(NotKnown::Locked);
+        }
         Ok(Principal {
             tenant: tenant.number(),
             role: grant.role,

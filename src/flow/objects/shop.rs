@@ -48,7 +48,7 @@ impl Managed for Shop {
         draft: &ShopDraft,
     ) -> Result<Vec<Change>, FlowError> {
         let (tenant, shop) = (new.object.tenant, new.object.number);
-        let ring = session.tx.ring(tenant, session.live.root()).await?;
+        let ring = session.tx.ring(tenant, session.live.roots()).await?;
         let present = session.tx.hmac_secrets(tenant, shop, &ring).await?;
         let Some(wanted) = &draft.hmac_secrets else {
             if new.auth == ShopAuth::Hmac && present.is_empty() {

@@ -56,7 +56,7 @@ impl Managed for Tenant {
     ) -> Result<Vec<Change>, FlowError> {
         let number = new.object.number;
         if old.is_none() {
-            make_keys(session, number).await?;
+            make_keys(session, number, &new.slug).await?;
         }
         // A tenant is made in the server's scope; what is made with it is its own.
         let scope = session.scope();
@@ -97,13 +97,14 @@ async fn settle_policy(
 }
 
 /// Makes a new tenant's keys, those of the coming month included, so that its first month's end needs nobody.
-async fn make_keys(session: &Session<'_>, tenant: i64) -> Result<(), FlowError> {
-    let live = session.live;
-    let (root, now_ms, month) = (live.root(), live.now_ms(), epoch_of(live.now_s()));
+async fn make_keys(session: &Session<'_>, tenant: i64, slug: &str) -> Result<(), FlowError> {
+    let (live, tx) = (session.live, &session.tx);
+    let (roots, now_ms, month) = (live.roots(), live.now_ms(), epoch_of(live.now_s()));
     let fill = live.fill();
-    session.tx.make_keys(tenant, root, month, now_ms, &fill).await?;
+    let root = tx.wrapping_root(roots, slug).await?;
+    tx.make_keys(tenant, root.as_ref(), month, now_ms, &fill).await?;
     let next = month.saturating_add(1);
-    session.tx.make_epoch(tenant, root, next, now_ms, &fill).await?;
+    tx.make_epoch(tenant, roots, next, now_ms, &fill).await?;
     Ok(())
 }
 

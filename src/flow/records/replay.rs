@@ -106,7 +106,8 @@ impl ReplayFlow {
         let mut numbers: Vec<i64> = routing.tenants.keys().copied().collect();
         numbers.sort_unstable();
         let mut reports = Vec::with_capacity(numbers.len());
-        for tenant in numbers.iter().filter_map(|number| routing.tenants.get(number)) {
+        let tenants = numbers.iter().filter_map(|number| routing.tenants.get(number));
+        for tenant in tenants.filter(|tenant| !tenant.keys.is_locked()) {
             reports.push(self.tenant(tenant, simulated, progress).await?);
         }
         Ok(reports)

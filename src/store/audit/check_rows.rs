@@ -67,19 +67,26 @@ pub struct NamedRow {
 }
 
 #[derive(Debug, FromQueryResult)]
-struct EpochKey {
+struct Key {
     tenant: i64,
+    purpose: String,
     number: i64,
     created_at_ms: i64,
 }
 
-impl EpochKey {
-    /// The keys of a tenant's first month and the one after it are made with the tenant, and told by its own entry.
+impl Key {
+    /// The keys of a tenant's first month and the one after it are made with the tenant, and so is the first version of every
+    /// other; the tenant's own entry tells of them.
     fn named(self) -> Option<NamedRow> {
-        let first = i64::from(epoch_of(self.created_at_ms.div_euclid(1_000)));
-        (self.number > first + 1).then(|| NamedRow {
+        let first_month = i64::from(epoch_of(self.created_at_ms.div_euclid(1_000)));
+        let (kind, made_with_tenant) = match self.purpose.as_str() {
+            "epoch" => ("epoch", first_month + 1),
+            "tenant" => ("tenant_key", 1),
+            _ => ("token_key", 1),
+        };
+        (self.number > made_with_tenant).then(|| NamedRow {
             tenant: self.tenant,
-            kind: "epoch".to_owned(),
+            kind: kind.to_owned(),
             number: self.number,
         })
     }
@@ -101,8 +108,11 @@ const SPAN: &str = "SELECT tenant, entry_id, body, hashes FROM audit_entry WHERE
      AND entry_id < $3 AND substr(body, 1, $4) = $5 ORDER BY entry_id LIMIT $6";
 const MOMENTS: &str = "SELECT DISTINCT recorded_at_ms, policy_version FROM consent_record \
      WHERE tenant = $1 AND recorded_at_ms > $2 ORDER BY recorded_at_ms LIMIT 20000";
-const EPOCH_KEYS: &str = "SELECT k.tenant, k.number, t.created_at_ms FROM wrapped_key k \
-     JOIN tenant t ON t.tenant = k.tenant WHERE k.purpose = 'epoch'";
+const KEYS: &str = "SELECT k.tenant, k.purpose, k.number, t.created_at_ms FROM wrapped_key k \
+     JOIN tenant t ON t.tenant = k.tenant WHERE k.purpose IN ('epoch', 'tenant', 'token')";
+
+/// The words of keys in entries that tell when one was made and when it was destroyed.
+const VERSIONED_KEYS: [&str; 2] = ["tenant_key", "token_key"];
 
 /// The tables of objects: the word in entries, the table, the column of the number.
 const OBJECTS: [(&str, &str, &str); 10] = [
@@ -120,7 +130,7 @@ const OBJECTS: [(&str, &str, &str); 10] = [
 
 /// The words of objects whose rows are never deleted.
 pub fn object_kinds() -> impl Iterator<Item = &'static str> {
-    OBJECTS.iter().map(|(kind, ..)| *kind)
+    OBJECTS.iter().map(|(kind, ..)| *kind).chain(VERSIONED_KEYS)
 }
 
 impl Reader<'_> {
@@ -220,8 +230,8 @@ impl Reader<'_> {
             let text = format!("SELECT tenant, '{kind}' AS kind, {column} AS number FROM {table}");
             rows.extend(self.rows::<NamedRow>(&text, Vec::new()).await?);
         }
-        let keys = self.rows::<EpochKey>(EPOCH_KEYS, Vec::new()).await?;
-        rows.extend(keys.into_iter().filter_map(EpochKey::named));
+        let keys = self.rows::<Key>(KEYS, Vec::new()).await?;
+        rows.extend(keys.into_iter().filter_map(Key::named));
         Ok(rows)
     }
 }

@@ -52,6 +52,10 @@ impl CheckFlow {
             .collect();
         numbers.sort_unstable();
         for tenant in numbers.iter().filter_map(|number| routing.tenants.get(number)) {
+            if tenant.keys.is_locked() {
+                // Nothing of it can be made again here.
+                continue;
+            }
             self.clicks(tenant, run).await?;
             self.conversions(tenant, run).await?;
             self.later_signals(tenant, run).await?;
@@ -61,40 +65,41 @@ impl CheckFlow {
                 continue;
             }
             run.seen.objects += 1;
-            if !run.tally.takes(&row) && !self.is_told_meanwhile(&row.kind, row.tenant, row.number).await? {
-                let place = format!("{}:{}", row.kind, row.number);
+            let action = match row.kind.as_str() {
+                "epoch" | "tenant_key" | "token_key" => "key.created".to_owned(),
+                kind => format!("{kind}.created"),
+            };
+            let object = format!("{}:{}", row.kind, row.number);
+            if !run.tally.takes(&row) && !self.is_told_meanwhile(&action, row.tenant, &object).await? {
                 run.found
-                    .add(Kind::ObjectWithoutEntry, row.tenant, None, None, place);
+                    .add(Kind::ObjectWithoutEntry, row.tenant, None, None, object);
             }
         }
         for (tenant, object) in run.tally.objects_left() {
+            if self.is_told_meanwhile("key.destroyed", tenant, &object).await? {
+                continue;
+            }
             run.found
                 .add(Kind::EntryWithoutObject, tenant, None, None, object);
         }
         Ok(())
     }
 
-    /// Whether an object that was made since the logs were read has its entry.
-    async fn is_told_meanwhile(&self, kind: &str, tenant: i64, number: i64) -> Result<bool, FlowError> {
-        let action = if kind == "epoch" {
-            "key.created".to_owned()
-        } else {
-            format!("{kind}.created")
-        };
-        let object = format!("{kind}:{number}");
+    /// Whether an object that was made or destroyed since the logs were read has its entry.
+    async fn is_told_meanwhile(&self, action: &str, tenant: i64, object: &str) -> Result<bool, FlowError> {
         let now_ms = self.live.now_ms();
         let span = (now_ms - 86_400_000, now_ms + 60_000);
         let mut after = None;
         loop {
             let reader = self.live.store().reader();
             let entries = reader
-                .entries_of_span(tenant, &action, span, after, PAGE_VERDICTS)
+                .entries_of_span(tenant, action, span, after, PAGE_VERDICTS)
                 .await?;
             let Some(last) = entries.last() else {
                 return Ok(false);
             };
             after = Some(last.id);
-            let told = |body: &[u8]| Seen::read(body).is_some_and(|seen| seen.object == Some(&object));
+            let told = |body: &[u8]| Seen::read(body).is_some_and(|seen| seen.object == Some(object));
             if entries.iter().any(|entry| told(&entry.body)) {
                 return Ok(true);
             }

@@ -30,6 +30,8 @@ pub(super) struct Tally {
     confirmed: BTreeMap<(i64, String, i64), i64>,
     /// Objects that an entry tells of.
     objects: HashSet<(i64, String)>,
+    /// Keys that an entry says were destroyed.
+    destroyed: HashSet<(i64, String)>,
 }
 
 impl Tally {
@@ -56,14 +58,21 @@ impl Tally {
             _ => {}
         }
         if let Some(object) = seen.object {
-            self.objects.insert((tenant, object.to_owned()));
+            let object = (tenant, object.to_owned());
+            match seen.action {
+                // What is destroyed has no row any more; if it has one again, no entry tells of that.
+                "key.destroyed" => drop(self.destroyed.insert(object)),
+                // These speak of keys whose making another entry tells of.
+                "key.rewrapped" | "key.rotated" => {}
+                _ => drop(self.objects.insert(object)),
+            }
         }
     }
 
     /// Whether an entry tells of this row. Each may be asked for once.
     pub(super) fn takes(&mut self, row: &NamedRow) -> bool {
-        self.objects
-            .remove(&(row.tenant, format!("{}:{}", row.kind, row.number)))
+        let object = (row.tenant, format!("{}:{}", row.kind, row.number));
+        self.objects.remove(&object) && !self.destroyed.contains(&object)
     }
 
     /// Objects that entries tell of and that were not asked for.
@@ -72,7 +81,8 @@ impl Tally {
             let kind = object.split_once(':').map(|(kind, _)| kind);
             kind.is_some_and(|kind| object_kinds().any(|known| known == kind))
         };
-        let left = self.objects.iter().filter(|(_, object)| is_row(object));
+        let left = self.objects.difference(&self.destroyed);
+        let left = left.filter(|(_, object)| is_row(object));
         let mut left: Vec<_> = left.cloned().collect();
         left.sort();
         left
