@@ -107,6 +107,8 @@ kinds! {
     PolicyId = "pol_";
     /// A change that waits for, or got, the word of another user.
     ApprovalId = "apr_";
+    /// A request of a person about their data.
+    SubjectRequestId = "srq_";
     /// A conversion.
     ConversionId = "cnv_";
     /// An entry of an audit log.

@@ -31,6 +31,8 @@ pub enum Command {
     Consent(Box<ConsentCommand>),
     /// A change of a recorded conversion.
     Amend(Box<AmendCommand>),
+    /// A restriction of processing, or its end.
+    Restrict(Box<RestrictCommand>),
 }
 
 impl Command {
@@ -48,7 +50,7 @@ impl Command {
                 Reference::Click(click) => click.click.0[0],
                 Reference::Orders(_) | Reference::Customer(_) | Reference::Nothing => 0,
             }),
-            Command::Amend(_) => Some(0),
+            Command::Amend(_) | Command::Restrict(_) => Some(0),
         }
     }
 }
@@ -71,6 +73,11 @@ pub enum Reply {
     },
     /// The conversion as it now stands, or why it does not change.
     Amended(Result<Amended, Reason>),
+    /// How many of the person's clicks are there.
+    Restricted {
+        /// Whether or not they were restricted before.
+        clicks: u64,
+    },
 }
 
 /// The verdict on a postback, as it is answered.
@@ -293,6 +300,26 @@ pub struct AmendCommand {
     pub now_ms: i64,
     /// The request.
     pub request: RequestId,
+    /// For the audit event.
+    pub nonce: [u8; 16],
+}
+
+/// A restriction of processing, or its end.
+pub struct RestrictCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// Who asks.
+    pub actor: Actor,
+    /// Whom it is about; all of them one person.
+    pub references: Vec<Reference>,
+    /// Whether processing is restricted from now on.
+    pub restricted: bool,
+    /// The case that it rests on, as the trail names it.
+    pub object: String,
+    /// When it came.
+    pub now_ms: i64,
+    /// The request, if it is one.
+    pub request: Option<RequestId>,
     /// For the audit event.
     pub nonce: [u8; 16],
 }

@@ -138,6 +138,7 @@ impl Writer {
                 Command::Postback(postback) => work.judge(postback).await?,
                 Command::Consent(consent) => work.change_consent(consent).await?,
                 Command::Amend(amend) => work.amend(amend).await?,
+                Command::Restrict(restrict) => work.restrict(restrict).await?,
             }));
         }
         let missed = self.take_missed();
@@ -196,7 +197,7 @@ fn wanted<'j>(job: &'j Job, routing: &Routing) -> Option<&'j Command> {
             let policy = &tenant.policy_at(postback.now_ms).policy;
             postback.assessment.state(policy) == ConsentState::Denied
         }),
-        Command::Consent(_) | Command::Amend(_) => true,
+        Command::Consent(_) | Command::Amend(_) | Command::Restrict(_) => true,
     };
     (ends || !job.answer.is_closed()).then_some(&job.command)
 }
@@ -215,7 +216,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
         }
         // Nothing happened.
         Ok(Reply::Found(_)) => {}
-        Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
+        Ok(Reply::Consent { .. } | Reply::Amended(_) | Reply::Restricted { .. }) => {
             metrics::counter!("einklang_changes_total").increment(1);
         }
         Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
@@ -234,7 +235,7 @@ impl Work {
         let mut erasing = false;
         for command in commands.iter().flatten() {
             let Command::Postback(postback) = command else {
-                erasing |= matches!(command, Command::Consent(_));
+                erasing |= matches!(command, Command::Consent(_) | Command::Restrict(_));
                 continue;
             };
             let Some(tenant) = routing.tenants.get(&postback.tenant) else {
