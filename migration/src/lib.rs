@@ -11,6 +11,7 @@ mod m20261126_000004_records;
 mod m20261128_000005_audit;
 mod m20261128_000006_tokens;
 mod m20261128_000007_edges;
+mod m20261128_000008_erasures;
 mod m20261128_000009_requests;
 
 pub use sea_orm_migration::MigrationStatus;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000005_audit::Migration),
             Box::new(m20261128_000006_tokens::Migration),
             Box::new(m20261128_000007_edges::Migration),
+            Box::new(m20261128_000008_erasures::Migration),
             Box::new(m20261128_000009_requests::Migration),
         ]
     }

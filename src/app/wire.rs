@@ -9,6 +9,7 @@ use axum::Router;
 use super::audit_guard::{FileGuard, GuardError};
 use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
+use super::erasure_journal::{FileJournal, JournalError};
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
 use super::token_key::{self, TokenKeyError};
@@ -27,6 +28,7 @@ use crate::flow::conversion::ConversionFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
+use crate::flow::journal::Journal;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
@@ -57,6 +59,9 @@ pub enum StartError {
     /// The audit log's guard file.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// The erasure journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A registry file.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -147,7 +152,8 @@ pub async fn build(
     let checks = Checks::new(checked);
     let keeper = LogKeeper::new(Arc::clone(&live), name, signer, guard);
     let capacity = config.queue_capacity.get();
-    let (ledger, runs) = Ledger::open(&live, capacity, config.node);
+    let journal: Arc<dyn Journal> = Arc::new(FileJournal::open(config, live.entropy())?);
+    let (ledger, runs) = Ledger::open(&live, capacity, config.node, &journal);
     let writers = runs
         .into_iter()
         .map(|run| start_thread("ledger", run))

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub use super::change::restriction::RestrictCommand;
 use crate::domain::consent::Assessment;
+use crate::domain::erasure::{Door, Ground};
 use crate::domain::event::Actor;
 use crate::domain::explain::Found;
 use crate::domain::ids::{ClickKey, RequestId};
@@ -31,6 +33,8 @@ pub enum Command {
     Consent(Box<ConsentCommand>),
     /// A change of a recorded conversion.
     Amend(Box<AmendCommand>),
+    /// The erasure of a person.
+    Erase(Box<EraseCommand>),
     /// A restriction of processing, or its end.
     Restrict(Box<RestrictCommand>),
 }
@@ -50,7 +54,8 @@ impl Command {
                 Reference::Click(click) => click.click.0[0],
                 Reference::Orders(_) | Reference::Customer(_) | Reference::Nothing => 0,
             }),
-            Command::Amend(_) | Command::Restrict(_) => Some(0),
+            // Together, so that many cost little more than one.
+            Command::Amend(_) | Command::Erase(_) | Command::Restrict(_) => Some(0),
         }
     }
 }
@@ -73,6 +78,13 @@ pub enum Reply {
     },
     /// The conversion as it now stands, or why it does not change.
     Amended(Result<Amended, Reason>),
+    /// What was erased.
+    Erased {
+        /// The act.
+        erasure: Uuid,
+        /// Clicks that were there.
+        clicks: u64,
+    },
     /// How many of the person's clicks are there.
     Restricted {
         /// Whether or not they were restricted before.
@@ -304,22 +316,24 @@ pub struct AmendCommand {
     pub nonce: [u8; 16],
 }
 
-/// A restriction of processing, or its end.
-pub struct RestrictCommand {
+/// The erasure of a person.
+pub struct EraseCommand {
     /// The tenant's number.
     pub tenant: i64,
+    /// The shop, where one of its own asks.
+    pub shop: Option<i64>,
     /// Who asks.
     pub actor: Actor,
-    /// Whom it is about; all of them one person.
+    /// Whom it is about, in all the ways in which what was given can be read.
     pub references: Vec<Reference>,
-    /// Whether processing is restricted from now on.
-    pub restricted: bool,
-    /// The case that it rests on, as the trail names it.
-    pub object: String,
+    /// Where it was asked for.
+    pub door: Door,
+    /// Why.
+    pub ground: Ground,
     /// When it came.
     pub now_ms: i64,
-    /// The request, if it is one.
+    /// The request, where there was one.
     pub request: Option<RequestId>,
-    /// For the audit event.
+    /// For the audit event and the act's id.
     pub nonce: [u8; 16],
 }

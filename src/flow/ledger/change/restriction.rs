@@ -4,11 +4,31 @@
 //! somebody whose data may be stored, and nothing else. Retention leaves these clicks alone until the restriction is
 //! lifted; an erasure or a withdrawal still ends them.
 
-use super::super::command::{Reference, Reply, RestrictCommand};
+use super::super::command::{Reference, Reply};
 use super::super::writer::{Work, day_of};
-use crate::domain::event::AuditEvent;
-use crate::domain::ids::ClickKey;
+use crate::domain::event::{Actor, AuditEvent};
+use crate::domain::ids::{ClickKey, RequestId};
 use crate::store::StoreError;
+
+/// A restriction of processing, or its end.
+pub struct RestrictCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// Who asks.
+    pub actor: Actor,
+    /// Whom it is about; all of them one person.
+    pub references: Vec<Reference>,
+    /// Whether processing is restricted from now on.
+    pub restricted: bool,
+    /// The case that it rests on, as the trail names it.
+    pub object: String,
+    /// When it came.
+    pub now_ms: i64,
+    /// The request, if it is one.
+    pub request: Option<RequestId>,
+    /// For the audit event.
+    pub nonce: [u8; 16],
+}
 
 impl Work {
     /// Sets or lifts the restriction of a person's clicks.
@@ -21,8 +41,9 @@ impl Work {
         self.flush()?;
         let mut clicks = Vec::new();
         for reference in &restrict.references {
-            clicks.extend(self.named(restrict.tenant, reference).await?);
+            clicks.extend(self.clicks_named(restrict.tenant, reference).await?);
         }
+        clicks.extend(self.batch.clicks_of_same_person(&clicks).await?);
         clicks.sort_unstable();
         clicks.dedup();
         // Locked like an erasure: a postback on another node either stands before this or finds the restriction.
@@ -56,7 +77,7 @@ impl Work {
         Ok(Reply::Restricted { clicks })
     }
 
-    async fn named(&mut self, tenant: i64, reference: &Reference) -> Result<Vec<ClickKey>, StoreError> {
+    async fn clicks_named(&mut self, tenant: i64, reference: &Reference) -> Result<Vec<ClickKey>, StoreError> {
         match reference {
             Reference::Click(click) => Ok(vec![*click]),
             Reference::Customer(hash) => self.batch.clicks_of_customer(tenant, *hash).await,
