@@ -2,6 +2,7 @@
 //!
 //! A flag wins over the environment, that over the file, that over the default. Unknown keys are errors with their line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,11 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 pub mod options;
+pub mod requests;
 pub mod tokens;
 
 pub use self::options::Options;
+use self::requests::RequestConfig;
 use self::tokens::TokenConfig;
 use crate::delivery::checkpoint::{NoTarget, Target};
 use crate::domain::campaign::valid_api_key;
@@ -66,6 +69,12 @@ struct FileKeys {
     node: Option<u16>,
     workers: Option<NonZeroUsize>,
     operator_key: Option<String>,
+    opendsr_domain: Option<String>,
+    opendsr_key_file: Option<PathBuf>,
+    opendsr_certificate_url: Option<String>,
+    opendsr_wait_seconds: Option<u32>,
+    opendsr_allow_private: Option<bool>,
+    holidays: BTreeMap<String, Vec<String>>,
 }
 
 /// The configuration in force.
@@ -93,6 +102,8 @@ pub struct Config {
     pub journal_key_file: PathBuf,
     /// Bearer tokens.
     pub tokens: TokenConfig,
+    /// Requests of people.
+    pub requests: RequestConfig,
     /// Hours between two tamper searches; 0: none.
     pub audit_check_hours: u32,
     /// Where checkpoints are pushed to.
@@ -148,6 +159,12 @@ pub enum ConfigError {
     /// A target of checkpoints cannot be used. Which one is said by its place: it may hold a secret.
     #[error("audit_push, target {0}: {1}.")]
     AuditPush(usize, #[source] NoTarget),
+    /// OpenDSR is set up wrongly.
+    #[error("OpenDSR is set up wrongly: {0}.")]
+    OpenDsr(&'static str),
+    /// A public holiday is not a day.
+    #[error("holidays has to hold lists of days such as 2026-12-25, by the slugs of tenants.")]
+    Holidays,
     /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
     #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
     OperatorKey,
@@ -181,6 +198,7 @@ impl Config {
         }
         let audit_name = audit_name(options.audit_name.take().or(file.audit_name.take()))?;
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
+        let requests = RequestConfig::of(&options.requests, &mut file)?;
         let allow_private = options
             .audit_push_allow_private
             .or(file.audit_push_allow_private)
@@ -216,6 +234,7 @@ impl Config {
                 .or(file.journal_key_file)
                 .unwrap_or_else(|| in_data("journal.key")),
             tokens,
+            requests,
             audit_check_hours: options
                 .audit_check_hours
                 .or(file.audit_check_hours)

@@ -16,6 +16,7 @@ pub mod erasure_journal;
 pub mod first_run;
 pub mod key_file;
 pub mod migrate;
+pub mod opendsr_key;
 pub mod production;
 pub mod registries;
 pub mod root_key;

@@ -312,6 +312,15 @@ fn place<'a>(keys: &KeyRing, column: &'static str, row: &'a [u8; 16]) -> Place<'
 }
 
 impl Subject {
+    /// Narrows orders down to one shop.
+    pub fn narrow_to(&mut self, number: i64) {
+        for handle in &mut self.handles {
+            if let Handle::Order { shop, .. } = handle {
+                *shop = Some(number);
+            }
+        }
+    }
+
     /// Seals it under a key of the case's own.
     pub fn seal(
         &self,

@@ -17,8 +17,8 @@ use super::consent::ConsentRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    audit, audit_check, click, consent, correction, explain, health, objects, openapi, postback, records,
-    report, signal, token,
+    audit, audit_check, click, consent, correction, explain, health, objects, openapi, opendsr, postback,
+    records, report, requests, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -33,6 +33,7 @@ use crate::flow::identity::IdentityFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
+use crate::flow::requests::RequestsFlow;
 use crate::flow::signal::SignalFlow;
 
 /// The largest body of a batch, in bytes.
@@ -67,6 +68,8 @@ pub struct Flows {
     pub objects: ObjectsFlow,
     /// Our own tokens.
     pub identity: IdentityFlow,
+    /// Requests of people.
+    pub requests: RequestsFlow,
 }
 
 /// What an operator may set about the router.
@@ -104,6 +107,8 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .merge(token::routes().with_state(flows.identity))
+        .merge(requests::routes().with_state(flows.requests.clone()))
+        .merge(opendsr::routes().with_state(flows.requests))
         .split_for_parts();
     let (batch, _) = postback::batch_routes()
         .with_state(flows.conversion)

@@ -21,6 +21,7 @@ pub mod provision;
 pub mod records;
 pub mod refusals;
 pub mod report;
+pub mod requests;
 pub mod signal;
 
 pub use live::{Clock, Entropy, Live};

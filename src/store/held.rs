@@ -97,6 +97,35 @@ impl Reader<'_> {
             .collect())
     }
 
+    /// The clicks whose conversions name the same person as one of these clicks' do.
+    pub async fn clicks_of_same_person(
+        &self,
+        tenant: i64,
+        keys: &[ClickKey],
+    ) -> Result<Vec<ClickKey>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let hashes: Vec<Vec<u8>> = customer_key::Entity::find()
+            .select_only()
+            .column(customer_key::Column::CustomerHash)
+            .distinct()
+            .filter(customer_key::Column::Tenant.eq(tenant))
+            .filter(of_clicks(
+                customer_key::Column::IssuedAtTicks,
+                customer_key::Column::ClickId,
+                keys,
+            ))
+            .into_tuple()
+            .all(self.connection())
+            .await?;
+        let hashes: Vec<[u8; 16]> = hashes
+            .iter()
+            .filter_map(|hash| hash.as_slice().try_into().ok())
+            .collect();
+        self.clicks_of_customers(tenant, &hashes).await
+    }
+
     /// Those of these clicks that are there, in the order of time.
     pub async fn held_clicks(&self, tenant: i64, keys: &[ClickKey]) -> Result<Vec<HeldClick>, StoreError> {
         if keys.is_empty() {

@@ -77,7 +77,11 @@ impl Work {
         Ok(Reply::Restricted { clicks })
     }
 
-    async fn clicks_named(&mut self, tenant: i64, reference: &Reference) -> Result<Vec<ClickKey>, StoreError> {
+    async fn clicks_named(
+        &mut self,
+        tenant: i64,
+        reference: &Reference,
+    ) -> Result<Vec<ClickKey>, StoreError> {
         match reference {
             Reference::Click(click) => Ok(vec![*click]),
             Reference::Customer(hash) => self.batch.clicks_of_customer(tenant, *hash).await,
