@@ -12,6 +12,7 @@ mod m20261128_000005_audit;
 mod m20261128_000006_tokens;
 mod m20261128_000007_edges;
 mod m20261128_000008_erasures;
+mod m20261128_000009_requests;
 mod m20261128_000011_keys;
 mod m20261128_000012_packs;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000006_tokens::Migration),
             Box::new(m20261128_000007_edges::Migration),
             Box::new(m20261128_000008_erasures::Migration),
+            Box::new(m20261128_000009_requests::Migration),
             Box::new(m20261128_000011_keys::Migration),
             Box::new(m20261128_000012_packs::Migration),
         ]

@@ -11,10 +11,12 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 pub mod options;
+pub mod requests;
 pub mod roots;
 pub mod tokens;
 
 pub use self::options::Options;
+use self::requests::RequestConfig;
 use self::roots::RootConfig;
 use self::tokens::TokenConfig;
 use crate::delivery::checkpoint::{NoTarget, Target};
@@ -72,6 +74,12 @@ struct FileKeys {
     node: Option<u16>,
     workers: Option<NonZeroUsize>,
     operator_key: Option<String>,
+    opendsr_domain: Option<String>,
+    opendsr_key_file: Option<PathBuf>,
+    opendsr_certificate_url: Option<String>,
+    opendsr_wait_seconds: Option<u32>,
+    opendsr_allow_private: Option<bool>,
+    holidays: BTreeMap<String, Vec<String>>,
 }
 
 /// The configuration in force.
@@ -101,6 +109,8 @@ pub struct Config {
     pub journal_key_file: PathBuf,
     /// Bearer tokens.
     pub tokens: TokenConfig,
+    /// Requests of people.
+    pub requests: RequestConfig,
     /// Hours between two tamper searches; 0: none.
     pub audit_check_hours: u32,
     /// Where checkpoints are pushed to.
@@ -162,6 +172,12 @@ pub enum ConfigError {
     /// A target of checkpoints cannot be used. Which one is said by its place: it may hold a secret.
     #[error("audit_push, target {0}: {1}.")]
     AuditPush(usize, #[source] NoTarget),
+    /// OpenDSR is set up wrongly.
+    #[error("OpenDSR is set up wrongly: {0}.")]
+    OpenDsr(&'static str),
+    /// A public holiday is not a day.
+    #[error("holidays has to hold lists of days such as 2026-12-25, by the slugs of tenants.")]
+    Holidays,
     /// The operator's key is too short to be kept from guessing, or not a text that a header can carry.
     #[error("The operator key has to be 24 to 256 printable ASCII characters without spaces.")]
     OperatorKey,
@@ -196,6 +212,7 @@ impl Config {
         let audit_name = audit_name(options.audit_name.take().or(file.audit_name.take()))?;
         let roots = RootConfig::of(&mut options, &mut file)?;
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
+        let requests = RequestConfig::of(&options.requests, &mut file)?;
         let allow_private = options
             .audit_push_allow_private
             .or(file.audit_push_allow_private)
@@ -232,6 +249,7 @@ impl Config {
                 .or(file.journal_key_file)
                 .unwrap_or_else(|| in_data("journal.key")),
             tokens,
+            requests,
             audit_check_hours: options
                 .audit_check_hours
                 .or(file.audit_check_hours)

@@ -17,6 +17,7 @@ pub mod first_run;
 pub mod key_file;
 pub mod keys;
 pub mod migrate;
+pub mod opendsr_key;
 pub mod production;
 pub mod registries;
 pub mod root_command;

@@ -24,6 +24,7 @@ use crate::flow::audit::packs::PackFlow;
 use crate::flow::audit::push::Pusher;
 use crate::flow::keys::KeysFlow;
 use crate::flow::privacy::PrivacyFlow;
+use crate::flow::requests::RequestsFlow;
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +40,8 @@ const PACKS_EVERY: Duration = Duration::from_secs(1);
 const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often uses of keys are written down, and token keys succeeded or destroyed.
 const KEYS_EVERY: Duration = Duration::from_mins(1);
+/// How often it is looked whether something is to be done about people's requests.
+const REQUESTS_EVERY: Duration = Duration::from_secs(5);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
@@ -134,6 +137,7 @@ pub async fn serve(
     besides.spawn(search(app.checks.clone(), config.audit_check_hours, stop.clone()));
     besides.spawn(make_packs(app.packs.clone(), stop.clone()));
     besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
+    besides.spawn(requests(app.requests.clone(), stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
     }
@@ -262,6 +266,27 @@ async fn enter_refusals(access: AccessFlow, stop: CancellationToken) {
                     tracing::warn!(%error, "who was turned away cannot be entered in the audit log yet");
                 }
             }
+        }
+    }
+}
+
+/// Carries out what people's requests ask for by themselves, and sends callbacks. What is interrupted is done again.
+async fn requests(flow: RequestsFlow, stop: CancellationToken) {
+    let mut look = tokio::time::interval(REQUESTS_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let round = async {
+            look.tick().await;
+            if let Err(error) = flow.round().await {
+                tracing::warn!(%error, "requests of people cannot be worked on yet");
+            }
+            if let Err(error) = flow.send_callbacks().await {
+                tracing::warn!(%error, "callbacks about requests cannot be sent yet");
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = round => {}
         }
     }
 }

@@ -10,9 +10,11 @@ use super::audit_guard::{FileGuard, GuardError};
 use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
 use super::erasure_journal::{FileJournal, JournalError};
+use super::opendsr_key::{OpenDsrKeyError, RsaSigner};
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
 use super::token_key::{self, TokenKeyError};
+use crate::delivery::callback::CallbackPost;
 use crate::delivery::checkpoint::TIMEOUT;
 use crate::delivery::issuer_keys::HttpKeySource;
 use crate::edge::auth::Gate;
@@ -36,6 +38,7 @@ use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::refusals::Refusals;
 use crate::flow::report::ReportFlow;
+use crate::flow::requests::{Processor, RequestSettings, RequestsFlow};
 use crate::flow::signal::SignalFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
@@ -58,6 +61,9 @@ pub enum StartError {
     /// The client that fetches key sets.
     #[error("The client that fetches the keys of outside issuers cannot be made: {0}")]
     KeySource(#[source] reqwest::Error),
+    /// The OpenDSR key.
+    #[error(transparent)]
+    OpenDsrKey(#[from] OpenDsrKeyError),
     /// The audit log's guard file.
     #[error(transparent)]
     Guard(#[from] GuardError),
@@ -96,6 +102,8 @@ pub struct App {
     pub packs: PackFlow,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
+    /// Requests of people, driven by a timer.
+    pub requests: RequestsFlow,
     store: Store,
     writers: Vec<JoinHandle<()>>,
     checkpoints: JoinHandle<()>,
@@ -167,6 +175,8 @@ pub async fn build(
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
     let identity = identity(config, live.entropy())?;
+    let settings = request_settings(config)?;
+    let requests = RequestsFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone(), settings);
     let refusals = Refusals::default();
     let access = AccessFlow::new(Arc::clone(&live), Arc::clone(&identity), refusals.clone());
     let flows = Flows {
@@ -185,6 +195,7 @@ pub async fn build(
         keys: KeysFlow::new(Arc::clone(&live)),
         health: health.clone(),
         objects: ObjectsFlow::new(Arc::clone(&live)),
+        requests: requests.clone(),
     };
     let settings = Settings {
         requests_per_minute: config.requests_per_minute,
@@ -200,9 +211,28 @@ pub async fn build(
         checks,
         packs,
         gate,
+        requests,
         store,
         writers,
         checkpoints,
+    })
+}
+
+/// Public holidays, and OpenDSR where it is set up.
+fn request_settings(config: &Config) -> Result<RequestSettings, StartError> {
+    let processor = match &config.requests.opendsr {
+        None => None,
+        Some(opendsr) => Some(Processor {
+            domain: opendsr.domain.clone(),
+            certificate_url: opendsr.certificate_url.clone(),
+            wait_ms: i64::from(opendsr.wait_s) * 1_000,
+            signer: Arc::new(RsaSigner::read(&opendsr.key_file)?),
+            carrier: Arc::new(CallbackPost::new(opendsr.allow_private, TIMEOUT)),
+        }),
+    };
+    Ok(RequestSettings {
+        holidays: config.requests.holidays.clone(),
+        processor,
     })
 }
 
@@ -271,6 +301,7 @@ impl App {
             checks,
             packs,
             gate,
+            requests,
             store,
             writers,
             checkpoints,
@@ -278,7 +309,7 @@ impl App {
         if let Err(error) = KeysFlow::new(Arc::clone(&live)).enter_uses().await {
             tracing::warn!(%error, "how often keys were used since the last minute is not written down");
         }
-        drop((router, health, checks, packs, gate, live));
+        drop((router, health, checks, packs, gate, requests, live));
         if let Err(error) = access.enter_refusals().await {
             tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
         }

@@ -4,7 +4,13 @@
 //! From IANA's special-purpose registries for IPv4 and IPv6: everything that is not "globally reachable", multicast, and
 //! what carries an IPv4 address inside an IPv6 one.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use url::{Host, Url};
+
+use crate::flow::audit::push::PushFailed;
 
 /// IPv4 networks (address, prefix length) that are not public.
 const V4: [(Ipv4Addr, u32); 15] = [
@@ -48,6 +54,44 @@ pub fn is_public(address: IpAddr) -> bool {
             within(&V6_UNICAST) && !V6.iter().any(within)
         }
     }
+}
+
+/// The addresses to connect to for a URL: all of its name's, each of which has to be allowed.
+pub async fn addresses(url: &Url, allow_private: bool) -> Result<Vec<SocketAddr>, PushFailed> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    let found: Vec<SocketAddr> = match url.host().ok_or(PushFailed::NoAddress)? {
+        Host::Ipv4(address) => vec![(IpAddr::V4(address), port).into()],
+        Host::Ipv6(address) => vec![(IpAddr::V6(address), port).into()],
+        Host::Domain(name) => {
+            let looked_up = tokio::net::lookup_host((name, port)).await;
+            looked_up.map_err(|_| PushFailed::NoAddress)?.collect()
+        }
+    };
+    if found.is_empty() {
+        return Err(PushFailed::NoAddress);
+    }
+    if !allow_private && !found.iter().all(|at| is_public(at.ip())) {
+        return Err(PushFailed::PrivateAddress);
+    }
+    Ok(found)
+}
+
+/// A client that connects to exactly these addresses: a name that leads elsewhere a moment later changes nothing.
+pub fn client(
+    url: &Url,
+    addresses: &[SocketAddr],
+    allow_private: bool,
+    timeout: Duration,
+) -> Result<reqwest::Client, PushFailed> {
+    let mut client = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .timeout(timeout)
+        .https_only(!allow_private);
+    if let Some(Host::Domain(name)) = url.host() {
+        client = client.resolve_to_addrs(name, addresses);
+    }
+    client.build().map_err(|_| PushFailed::Unreachable)
 }
 
 #[cfg(test)]

@@ -2,14 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
-use url::{Host, Url};
+use url::Url;
 
-use super::address::is_public;
+use super::address::{addresses, client};
 use crate::flow::audit::push::{Carrier, Carrying, LatestCheckpoint, PushFailed};
 
 /// How long a delivery may take altogether.
@@ -75,38 +73,9 @@ struct ByPost {
 }
 
 impl ByPost {
-    /// The addresses to connect to: all of the name's, each of which has to be allowed.
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, PushFailed> {
-        let port = self.url.port_or_known_default().unwrap_or(443);
-        let found: Vec<SocketAddr> = match self.url.host().ok_or(PushFailed::NoAddress)? {
-            Host::Ipv4(address) => vec![(IpAddr::V4(address), port).into()],
-            Host::Ipv6(address) => vec![(IpAddr::V6(address), port).into()],
-            Host::Domain(name) => {
-                let looked_up = tokio::net::lookup_host((name, port)).await;
-                looked_up.map_err(|_| PushFailed::NoAddress)?.collect()
-            }
-        };
-        if found.is_empty() {
-            return Err(PushFailed::NoAddress);
-        }
-        if !self.allow_private && !found.iter().all(|at| is_public(at.ip())) {
-            return Err(PushFailed::PrivateAddress);
-        }
-        Ok(found)
-    }
-
     async fn post(&self, note: String) -> Result<(), PushFailed> {
-        let addresses = self.addresses().await?;
-        let mut client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(self.timeout)
-            .https_only(!self.allow_private);
-        if let Some(Host::Domain(name)) = self.url.host() {
-            // Exactly what was checked is connected to: a name that leads elsewhere a moment later changes nothing.
-            client = client.resolve_to_addrs(name, &addresses);
-        }
-        let client = client.build().map_err(|_| PushFailed::Unreachable)?;
+        let found = addresses(&self.url, self.allow_private).await?;
+        let client = client(&self.url, &found, self.allow_private, self.timeout)?;
         let sent = client
             .post(self.url.clone())
             .header("content-type", "text/plain; charset=utf-8")

@@ -2,5 +2,6 @@
 //! an answer's body is not read, except for a key set, up to a size.
 
 pub mod address;
+pub mod callback;
 pub mod checkpoint;
 pub mod issuer_keys;

@@ -155,6 +155,20 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_audit_check", &[Operator, Manager, Auditor, Privacy]),
     // The operator sees the root keys, and no tenant's.
     ("list_keys", &[Operator, Manager, Auditor, Privacy]),
+    ("create_subject_request", &[Privacy]),
+    // A case names nobody.
+    ("list_subject_requests", READ),
+    ("read_subject_request", READ),
+    ("change_subject_request", &[Privacy]),
+    ("execute_subject_request", &[Privacy]),
+    ("read_subject_request_result", &[Privacy]),
+    // A controller's own system: it speaks for people, as the privacy officer does.
+    ("create_opendsr_request", &[Privacy]),
+    ("read_opendsr_request", &[Privacy]),
+    ("cancel_opendsr_request", &[Privacy]),
+    ("create_opengdpr_request", &[Privacy]),
+    ("read_opengdpr_request", &[Privacy]),
+    ("cancel_opengdpr_request", &[Privacy]),
 ];
 
 /// Every operation that needs no key, with the reason why it needs none.
@@ -180,6 +194,11 @@ pub const OPEN: &[(&str, &str)] = &[
         "the token itself is the credential, and all that can be done is to end it",
     ),
     ("read_token_keys", "public keys are public"),
+    (
+        "discover_opendsr",
+        "the specification has it open; it tells what is taken, and nothing of a tenant",
+    ),
+    ("discover_opengdpr", "as `discover_opendsr`"),
 ];
 
 /// Whether a role may call an operation. What does not stand in the table, nobody may.

@@ -109,6 +109,8 @@ kinds! {
     EvidencePackId = "evp_";
     /// A change that waits for, or got, the word of another user.
     ApprovalId = "apr_";
+    /// A request of a person about their data.
+    SubjectRequestId = "srq_";
     /// A conversion.
     ConversionId = "cnv_";
     /// An act of erasing.

@@ -230,6 +230,15 @@ impl Record {
         named.order_id.map(|order_id| order_digest(&order_id))
     }
 
+    /// What was sealed beside the decision, as it was sent; nothing where the key is gone.
+    pub fn details(&self, keys: &KeyRing) -> Option<serde_json::Value> {
+        let secrets = self.secrets(keys)?;
+        let plain = self.plain(&secrets, self.payload.as_ref()?)?;
+        let mut document: serde_json::Value = serde_json::from_slice(&plain).ok()?;
+        document.as_object_mut()?.remove("consent");
+        Some(document)
+    }
+
     fn plain(&self, secrets: &ClickSecrets, payload: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let (table, row) = match &self.key {
             RecordKey::Click(click) => ("click", click.click.0),

@@ -12,7 +12,7 @@ use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
     audit, audit_check, click, consent, contract, correction, evidence_packs, explain, health, keys, objects,
-    postback, records, report, signal, token,
+    opendsr, postback, records, report, requests, signal, token,
 };
 
 /// The parts of the document that belong to no operation.
@@ -40,11 +40,13 @@ use super::{
         (name = "health", description = "Whether the server lives and can work."),
         (name = "keys", description = "Which keys encrypt what, and how far their rotation is; never a key itself."),
         (name = "links", description = "A publisher's links to a campaign."),
+        (name = "opendsr", description = "Requests of people as OpenDSR 2.0 has them, and under its old name."),
         (name = "policies", description = "Versions and drafts of a tenant's consent policy."),
         (name = "postback", description = "Conversions that a shop's server sends, and their corrections."),
         (name = "publishers", description = "Who shows the links."),
         (name = "reports", description = "What happened, and what consent cost, in plain counts."),
         (name = "shops", description = "Advertisers' shops and how their servers authenticate."),
+        (name = "subject-requests", description = "Requests of people about their data, with their deadlines and results."),
         (name = "tenants", description = "Controllers: the boundary of isolation."),
         (name = "tokens", description = "Short-lived tokens for API keys and users."),
         (name = "users", description = "People and programs that sign in.")
@@ -102,6 +104,8 @@ fn parts() -> Vec<Document> {
         health::routes().into_openapi(),
         objects::routes().into_openapi(),
         token::routes().into_openapi(),
+        requests::routes().into_openapi(),
+        opendsr::routes().into_openapi(),
     ]
 }
 

@@ -39,6 +39,8 @@ pub struct Problem {
     pub error: Option<&'static str>,
     /// What to do to be let in, on 401.
     pub challenge: Option<&'static str>,
+    /// Whether the body has the form that OpenDSR gives errors.
+    pub opendsr: bool,
 }
 
 impl Problem {
@@ -54,7 +56,14 @@ impl Problem {
             fault: None,
             error: None,
             challenge: (reason == Reason::Unauthenticated).then_some("Bearer"),
+            opendsr: false,
         }
+    }
+
+    /// The same in OpenDSR's form.
+    pub fn in_opendsr(mut self) -> Self {
+        self.opendsr = true;
+        self
     }
 
     /// A parameter is wrong.
@@ -149,6 +158,83 @@ pub struct ProblemBody {
     expected_by: Option<String>,
 }
 
+/// One thing that is wrong, as OpenDSR writes it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenDsrErrorDetail {
+    /// Always `Validation`.
+    #[schema(max_length = 16, pattern = "^Validation$")]
+    domain: &'static str,
+    /// The stable code.
+    #[schema(max_length = 32, pattern = "^[a-z_]+$")]
+    reason: &'static str,
+    /// One sentence; never holds a value that was sent.
+    #[schema(max_length = 256, pattern = "^[^\\r\\n]+$")]
+    message: String,
+}
+
+/// What is wrong, as OpenDSR writes it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenDsrErrorBody {
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    code: u16,
+    /// One sentence; never holds a value that was sent.
+    #[schema(max_length = 256, pattern = "^[^\\r\\n]+$")]
+    message: String,
+    /// The same in parts.
+    #[schema(max_items = 1)]
+    errors: Vec<OpenDsrErrorDetail>,
+}
+
+/// An error in the form of OpenDSR, beside the members of every answer of ours.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OpenDsrError {
+    /// OpenDSR's own.
+    error: OpenDsrErrorBody,
+    /// Always `refused`.
+    #[schema(value_type = String, max_length = 16, pattern = "^refused$")]
+    outcome: Outcome,
+    /// The stable code.
+    #[schema(value_type = String, max_length = 32, pattern = "^[a-z_]+$")]
+    reason: Reason,
+    /// Whether the same request may succeed later.
+    retry: bool,
+    /// Names the request in support questions and in the audit trail.
+    #[schema(max_length = 36, pattern = "^req_[0-9a-f]{32}$")]
+    request_id: String,
+    /// The parameter at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, pattern = "^[^\\r\\n]*$", nullable = false)]
+    parameter: Option<String>,
+}
+
+impl OpenDsrError {
+    fn of(problem: &Problem, request_id: &str) -> Self {
+        let reason = problem.reason;
+        let words = problem.detail.unwrap_or_else(|| reason.sentence());
+        let message = match &problem.parameter {
+            Some(parameter) => format!("{parameter} {words}"),
+            None => words.to_owned(),
+        };
+        Self {
+            error: OpenDsrErrorBody {
+                code: reason.status(),
+                message: message.clone(),
+                errors: vec![OpenDsrErrorDetail {
+                    domain: "Validation",
+                    reason: reason.code(),
+                    message,
+                }],
+            },
+            outcome: Outcome::Refused,
+            reason,
+            retry: reason.retry(),
+            request_id: request_id.to_owned(),
+            parameter: problem.parameter.clone(),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     /// The status and a note for the outermost layer, which writes the body.
     fn into_response(self) -> Response {
@@ -193,12 +279,20 @@ pub fn finish(mut response: Response, request_id: &str) -> Response {
             None => return response,
         },
     };
-    let body = serde_json::to_vec(&problem.body(request_id)).unwrap_or_default();
+    // What is wrong about a message of OpenDSR is said in its form; whoever may not send one at all hears it in ours.
+    let in_opendsr = problem.opendsr && matches!(problem.reason.status(), 400 | 404);
+    let (body, media_type) = if in_opendsr {
+        let body = serde_json::to_vec(&OpenDsrError::of(&problem, request_id));
+        (body, "application/json")
+    } else {
+        (
+            serde_json::to_vec(&problem.body(request_id)),
+            "application/problem+json",
+        )
+    };
+    let body = body.unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if problem.reason.retry() {

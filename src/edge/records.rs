@@ -1,6 +1,6 @@
 //! `/v1/consent-records`: what each decision was made on, as a record, as a receipt for the person, and decided again.
 
-mod answer;
+pub(in crate::edge) mod answer;
 mod evidence;
 mod receipt;
 

@@ -18,7 +18,7 @@ use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
     audit, audit_check, click, consent, correction, evidence_packs, explain, health, keys, objects, openapi,
-    postback, records, report, signal, token,
+    opendsr, postback, records, report, requests, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -35,6 +35,7 @@ use crate::flow::keys::KeysFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
+use crate::flow::requests::RequestsFlow;
 use crate::flow::signal::SignalFlow;
 
 /// The largest body of a batch, in bytes.
@@ -73,6 +74,8 @@ pub struct Flows {
     pub objects: ObjectsFlow,
     /// Our own tokens.
     pub identity: IdentityFlow,
+    /// Requests of people.
+    pub requests: RequestsFlow,
 }
 
 /// What an operator may set about the router.
@@ -112,6 +115,8 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(health::routes().with_state(flows.health))
         .merge(objects::routes().with_state(flows.objects))
         .merge(token::routes().with_state(flows.identity))
+        .merge(requests::routes().with_state(flows.requests.clone()))
+        .merge(opendsr::routes().with_state(flows.requests))
         .split_for_parts();
     let (batch, _) = postback::batch_routes()
         .with_state(flows.conversion)

@@ -22,6 +22,7 @@ pub mod provision;
 pub mod records;
 pub mod refusals;
 pub mod report;
+pub mod requests;
 pub mod rotation;
 pub mod signal;
 

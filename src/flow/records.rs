@@ -310,7 +310,7 @@ impl RecordsFlow {
 }
 
 /// A record with its id and its click's commitment, which is the one of the click's own leaf.
-fn show(tenant: &TenantRoute, record: Record) -> Shown {
+pub(super) fn show(tenant: &TenantRoute, record: Record) -> Shown {
     let secrets = record.secrets(&tenant.keys);
     let named = secrets.zip(record.salt).map(|(secrets, salt)| {
         let click = &record.click.click.0;

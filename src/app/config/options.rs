@@ -8,6 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::LogFormat;
+use super::requests::RequestOptions;
 use super::roots::SecretText;
 
 /// Options of the commands that open the database, as flags and environment variables.
@@ -205,6 +206,9 @@ pub struct Options {
     /// Worker threads [default: one per core].
     #[arg(long, env = "EINKLANG_WORKERS", value_name = "COUNT", global = true)]
     pub workers: Option<NonZeroUsize>,
+    /// Requests of people.
+    #[command(flatten)]
+    pub requests: RequestOptions,
     /// The server operator's API key; left out, one is made and printed on the first run.
     #[arg(
         long,

@@ -56,6 +56,15 @@ impl IntoResponses for Missing {
     }
 }
 
+/// 410: what was there is over.
+pub struct Gone;
+
+impl IntoResponses for Gone {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problem("It is over.", &Problem::new(Reason::Gone))
+    }
+}
+
 /// 409: well formed, and clashes.
 pub struct Clashing;
 

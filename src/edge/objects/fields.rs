@@ -17,6 +17,7 @@ use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::policy::{DenialErases, GpcHandling, Jurisdiction, Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
+use crate::domain::subject_request::{ExtensionReason, Ground, LookReason, RequestKind, RequestStatus};
 pub use crate::edge::request::given;
 pub use scalars::{
     ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, VendorId, WindowDays, set, whole,
@@ -256,6 +257,7 @@ ids! {
     ApiKeyId = "key_";
     PolicyId = "pol_";
     ApprovalId = "apr_";
+    SubjectRequestId = "srq_";
 }
 
 /// Words of the domain, with every word that there is.
@@ -295,6 +297,17 @@ words! {
     ApprovalKindWord(ApprovalKind): ["policy", "four_eyes_end"];
     /// What has become of an approval.
     ApprovalStateWord(ApprovalState): ["waiting", "approved", "rejected", "withdrawn"];
+    /// What a person asks for.
+    RequestKindWord(RequestKind): ["access", "portability", "rectification", "restriction", "objection", "erasure"];
+    /// What has become of a person's request.
+    RequestStatusWord(RequestStatus): ["pending", "in_progress", "completed", "rejected", "cancelled"];
+    /// Why a deadline is extended (GDPR Art. 12(3)).
+    ExtensionWord(ExtensionReason): ["complexity", "number_of_requests"];
+    /// On what ground a request is declined, by the article of the GDPR.
+    GroundWord(Ground): ["art_12_5_unfounded", "art_12_5_excessive", "art_11_2_not_identified", "art_17_3_a",
+        "art_17_3_b", "art_17_3_c", "art_17_3_d", "art_17_3_e", "art_15_4_rights_of_others", "art_21_1_compelling"];
+    /// Why somebody looks at what is held of a person.
+    LookReasonWord(LookReason): ["answer", "verification", "complaint", "authority"];
     /// How a shop's server proves who it is.
     AuthWord(ShopAuth): ["bearer", "hmac", "token_only"];
     /// What a generated key says of itself.
@@ -351,6 +364,11 @@ mod tests {
         all_read::<DenialWord>(3);
         all_read::<ApprovalKindWord>(2);
         all_read::<ApprovalStateWord>(4);
+        all_read::<RequestKindWord>(RequestKind::ALL.len());
+        all_read::<RequestStatusWord>(RequestStatus::ALL.len());
+        all_read::<ExtensionWord>(ExtensionReason::ALL.len());
+        all_read::<GroundWord>(Ground::ALL.len());
+        all_read::<LookReasonWord>(LookReason::ALL.len());
         all_read::<AuthWord>(3);
         all_read::<RoleWord>(Role::ALL.len() - 1);
         assert!(words_of::<CurrencyCode>().contains(&"EUR".into()));

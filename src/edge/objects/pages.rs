@@ -54,7 +54,8 @@ impl PageQuery {
     }
 }
 
-fn number(cursor: &str) -> Option<i64> {
+/// The number that a cursor names.
+pub(in crate::edge) fn number(cursor: &str) -> Option<i64> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let number = i64::from_be_bytes(bytes.try_into().ok()?);
     (number >= 0).then_some(number)

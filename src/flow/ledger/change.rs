@@ -1,6 +1,7 @@
 //! Changes after the fact, inside their batch: consent that the shop forwards, and conversions that it corrects.
 
 mod denial;
+pub(super) mod restriction;
 
 use uuid::Uuid;
 

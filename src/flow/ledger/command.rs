@@ -8,6 +8,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub use super::change::restriction::RestrictCommand;
 use crate::domain::consent::Assessment;
 use crate::domain::erasure::{Door, Ground};
 use crate::domain::event::Actor;
@@ -34,6 +35,8 @@ pub enum Command {
     Amend(Box<AmendCommand>),
     /// The erasure of a person.
     Erase(Box<EraseCommand>),
+    /// A restriction of processing, or its end.
+    Restrict(Box<RestrictCommand>),
 }
 
 impl Command {
@@ -52,7 +55,7 @@ impl Command {
                 Reference::Orders(_) | Reference::Customer(_) | Reference::Nothing => 0,
             }),
             // Together, so that many cost little more than one.
-            Command::Amend(_) | Command::Erase(_) => Some(0),
+            Command::Amend(_) | Command::Erase(_) | Command::Restrict(_) => Some(0),
         }
     }
 }
@@ -80,6 +83,11 @@ pub enum Reply {
         /// The act.
         erasure: Uuid,
         /// Clicks that were there.
+        clicks: u64,
+    },
+    /// How many of the person's clicks are there.
+    Restricted {
+        /// Whether or not they were restricted before.
         clicks: u64,
     },
 }

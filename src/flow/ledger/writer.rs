@@ -227,7 +227,7 @@ fn wanted<'j>(job: &'j Job, routing: &Routing) -> Option<&'j Command> {
             let policy = &tenant.policy_at(postback.now_ms).policy;
             postback.assessment.state(policy) == ConsentState::Denied
         }),
-        Command::Consent(_) | Command::Amend(_) | Command::Erase(_) => true,
+        Command::Consent(_) | Command::Amend(_) | Command::Erase(_) | Command::Restrict(_) => true,
     };
     (ends || !job.answer.is_closed()).then_some(&job.command)
 }
@@ -246,7 +246,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
         }
         // Nothing happened.
         Ok(Reply::Found(_)) => {}
-        Ok(Reply::Consent { .. } | Reply::Amended(_) | Reply::Erased { .. }) => {
+        Ok(Reply::Consent { .. } | Reply::Amended(_) | Reply::Erased { .. } | Reply::Restricted { .. }) => {
             metrics::counter!("einklang_changes_total").increment(1);
         }
         Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
@@ -266,7 +266,10 @@ impl Work {
         let mut erasing = false;
         for command in commands.iter().flatten() {
             let Command::Postback(postback) = command else {
-                erasing |= matches!(command, Command::Consent(_) | Command::Erase(_));
+                erasing |= matches!(
+                    command,
+                    Command::Consent(_) | Command::Erase(_) | Command::Restrict(_)
+                );
                 continue;
             };
             let Some(tenant) = routing.tenants.get(&postback.tenant) else {
@@ -321,6 +324,7 @@ impl Work {
                 Some(Command::Postback(postback)) => Ok(self.judge(postback).await?),
                 Some(Command::Consent(consent)) => Ok(self.change_consent(consent).await?),
                 Some(Command::Amend(amend)) => Ok(self.amend(amend).await?),
+                Some(Command::Restrict(restrict)) => Ok(self.restrict(restrict).await?),
                 Some(Command::Erase(erase)) => {
                     erasing.push(place);
                     erasures.push((place, erase));

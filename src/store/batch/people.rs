@@ -72,4 +72,25 @@ impl Batch {
         self.suppress(keys.tenant(), entries.clone()).await?;
         Ok(entries)
     }
+
+    /// Sets or lifts the restriction of clicks; returns how many it changed.
+    pub async fn restrict_clicks(
+        &mut self,
+        clicks: &[ClickKey],
+        restricted: bool,
+    ) -> Result<u64, StoreError> {
+        let after = if restricted {
+            ") UPDATE click SET restricted = TRUE WHERE NOT restricted \
+             AND (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
+        } else {
+            ") UPDATE click SET restricted = FALSE WHERE restricted \
+             AND (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
+        };
+        self.write(&Rows {
+            before: "WITH k(t, i, c) AS (",
+            cells: key_cells(clicks),
+            after,
+        })
+        .await
+    }
 }

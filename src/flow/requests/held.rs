@@ -1,0 +1,263 @@
+//! What is held of a person, put together when it is asked for and kept nowhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{By, RequestsFlow, Shown, field};
+use crate::domain::access::Principal;
+use crate::domain::campaign::Controller;
+use crate::domain::draft::Fault;
+use crate::domain::ids::{ClickKey, RequestId};
+use crate::domain::policy::Policy;
+use crate::domain::record::{RecordKey, RecordKind};
+use crate::domain::refusal::Reason;
+use crate::domain::routing::TenantRoute;
+use crate::domain::subject_request::{Handle, LookReason, RequestStatus, Subject};
+use crate::domain::token;
+use crate::flow::FlowError;
+use crate::flow::conversion::{DEFAULT_GOAL, goals_named};
+use crate::flow::records::{Shown as ShownRecord, show};
+use crate::store::StoreError;
+use crate::store::held::{HeldClick, HeldConversion};
+use crate::store::records::RecordFilter;
+
+/// How many clicks are looked up at once.
+const AT_ONCE: usize = 100;
+/// The most rows of one kind that are looked for.
+const ROWS_MAX: u64 = 10_000;
+
+/// A conversion with all that hangs on it.
+#[derive(Debug, Clone)]
+pub struct HeldOfConversion {
+    /// Its row.
+    pub row: HeldConversion,
+    /// What was sealed: order, coupon, items, the shop's own values.
+    pub details: Option<serde_json::Value>,
+    /// The consent that it was recorded on.
+    pub record: Option<ShownRecord>,
+}
+
+/// A click with all that hangs on it.
+#[derive(Debug, Clone)]
+pub struct HeldOfClick {
+    /// Its row.
+    pub row: HeldClick,
+    /// What was sealed: sub-ids, notice.
+    pub details: Option<serde_json::Value>,
+    /// The consent that it was tracked on.
+    pub record: Option<ShownRecord>,
+    /// The conversions that it led to.
+    pub conversions: Vec<HeldOfConversion>,
+    /// Consent that was forwarded later.
+    pub signals: Vec<ShownRecord>,
+}
+
+/// What is held of a person.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The case.
+    pub case: Shown,
+    /// When it was put together.
+    pub at_ms: i64,
+    /// Who decides over the data.
+    pub controller: Option<Controller>,
+    /// The policy in force.
+    pub policy: Policy,
+    /// The clicks; none where nothing is held.
+    pub clicks: Vec<HeldOfClick>,
+}
+
+impl RequestsFlow {
+    /// What is held of the person whom a case is about. The look is an entry of the audit log before anything is shown.
+    pub async fn held(
+        &self,
+        principal: &Principal,
+        id: Uuid,
+        reason: LookReason,
+        unmasked: bool,
+        request: RequestId,
+    ) -> Result<Held, FlowError> {
+        let by = By::of(principal, request);
+        let tenant = self.tenant(by.tenant)?;
+        let found = self.live.store().reader().case(by.tenant, id).await?;
+        let case = found.ok_or(FlowError::Refused(Reason::NotFound))?;
+        if !case.kind.asks_for_a_copy() {
+            return Err(Fault::Clash("id", "asks for no copy").into());
+        }
+        if case.status.is_open() {
+            return Err(Fault::Clash("id", "has not been carried out").into());
+        }
+        let now_ms = self.live.now_ms();
+        let is_over = case
+            .closed_at_ms
+            .is_none_or(|closed_at_ms| closed_at_ms <= now_ms);
+        if is_over || case.status != RequestStatus::Completed {
+            return Err(FlowError::Refused(Reason::Gone));
+        }
+        let subject = Subject::open(&tenant.keys, &case).map_err(StoreError::from)?;
+        let subject = subject.ok_or(FlowError::Refused(Reason::Gone))?;
+        let mut event = self.event(&by, &case, "subject_request.result_read", "shown");
+        event.changes = vec![
+            field("reason", reason.code()),
+            field("unmasked", if unmasked { "true" } else { "false" }),
+        ];
+        let tx = self.live.store().begin().await?;
+        self.note(&tx, &by, &case, "result_read", Some(reason.code().to_owned()))
+            .await?;
+        tx.commit_with(&event.into()).await?;
+        let keys = self.clicks_of(by.tenant, &subject).await?;
+        Ok(Held {
+            clicks: self.all_of(&tenant, &keys).await?,
+            case: self.shown_alone(case),
+            at_ms: now_ms,
+            controller: tenant.tenant.controller.clone(),
+            policy: tenant.policy_at(now_ms).policy.clone(),
+        })
+    }
+
+    /// How many clicks and conversions are held of a person.
+    pub(super) async fn count_held(&self, tenant: i64, subject: &Subject) -> Result<i64, FlowError> {
+        let keys = self.clicks_of(tenant, subject).await?;
+        let mut count = self.conversions_of(tenant, &keys).await?.len();
+        for keys in keys.chunks(AT_ONCE) {
+            count += self.live.store().reader().held_clicks(tenant, keys).await?.len();
+        }
+        Ok(i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
+    pub(super) async fn conversions_of(
+        &self,
+        tenant: i64,
+        keys: &[ClickKey],
+    ) -> Result<Vec<HeldConversion>, FlowError> {
+        let mut found = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            found.extend(self.live.store().reader().held_conversions(tenant, keys).await?);
+        }
+        Ok(found)
+    }
+
+    /// The clicks that a person's names lead to, and those whose orders name the same person: the same as an erasure
+    /// finds.
+    pub(super) async fn clicks_of(&self, tenant: i64, subject: &Subject) -> Result<Vec<ClickKey>, FlowError> {
+        let tenant = self.tenant(tenant)?;
+        let mut clicks = Vec::new();
+        for handle in &subject.handles {
+            clicks.extend(self.clicks_named(&tenant, handle).await?);
+        }
+        let reader = self.live.store().reader();
+        for keys in clicks.clone().chunks(AT_ONCE) {
+            clicks.extend(reader.clicks_of_same_person(tenant.number(), keys).await?);
+        }
+        clicks.sort_unstable();
+        clicks.dedup();
+        Ok(clicks)
+    }
+
+    async fn clicks_named(
+        &self,
+        tenant: &Arc<TenantRoute>,
+        handle: &Handle,
+    ) -> Result<Vec<ClickKey>, FlowError> {
+        let (keys, number) = (&tenant.keys, tenant.number());
+        let reader = self.live.store().reader();
+        let all_shops = || tenant.shops.keys().copied();
+        Ok(match handle {
+            Handle::Nothing => Vec::new(),
+            Handle::Token(text) => match token::open(keys, text) {
+                Err(_) => Vec::new(),
+                Ok(claims) => vec![ClickKey {
+                    tenant: number,
+                    issued_at_ticks: i64::try_from(claims.issued_at_ticks).unwrap_or(0),
+                    click: claims.click,
+                }],
+            },
+            Handle::Order { order_id, goal, shop } => {
+                let shops: Vec<i64> = all_shops()
+                    .filter(|other| shop.is_none_or(|only| only == *other))
+                    .collect();
+                let name = goal.as_deref().unwrap_or(DEFAULT_GOAL);
+                let goals = shops
+                    .iter()
+                    .flat_map(|shop| goals_named(tenant, *shop, name))
+                    .collect();
+                let hash = keys.order_hash(order_id);
+                reader.clicks_of_order(number, shops, goals, hash).await?
+            }
+            Handle::Customer(reference) => {
+                let hashes: Vec<[u8; 16]> = all_shops()
+                    .map(|shop| keys.customer_hash(shop, reference))
+                    .collect();
+                reader.clicks_of_customers(number, &hashes).await?
+            }
+        })
+    }
+
+    async fn all_of(
+        &self,
+        tenant: &Arc<TenantRoute>,
+        keys: &[ClickKey],
+    ) -> Result<Vec<HeldOfClick>, FlowError> {
+        let mut all = Vec::new();
+        for keys in keys.chunks(AT_ONCE) {
+            all.extend(self.some_of(tenant, keys).await?);
+        }
+        Ok(all)
+    }
+
+    async fn some_of(
+        &self,
+        tenant: &Arc<TenantRoute>,
+        keys: &[ClickKey],
+    ) -> Result<Vec<HeldOfClick>, FlowError> {
+        let number = tenant.number();
+        let reader = self.live.store().reader();
+        let filter = RecordFilter {
+            clicks: Some(keys.to_vec()),
+            ..RecordFilter::default()
+        };
+        let mut clicks: HashMap<ClickKey, (Option<ShownRecord>, Option<serde_json::Value>)> = HashMap::new();
+        let mut postbacks: HashMap<Uuid, (ShownRecord, Option<serde_json::Value>)> = HashMap::new();
+        let mut signals: HashMap<ClickKey, Vec<ShownRecord>> = HashMap::new();
+        for kind in RecordKind::ALL {
+            for record in reader.records(number, kind, &filter, None, ROWS_MAX).await? {
+                let details = record.details(&tenant.keys);
+                let opened = record.open(&tenant.keys);
+                let mut shown = show(tenant, record);
+                shown.opened = opened;
+                match shown.record.key {
+                    RecordKey::Click(key) => drop(clicks.insert(key, (Some(shown), details))),
+                    RecordKey::Conversion(id) => drop(postbacks.insert(id, (shown, details))),
+                    RecordKey::Signal(key, _) => signals.entry(key).or_default().push(shown),
+                }
+            }
+        }
+        let mut conversions: HashMap<ClickKey, Vec<HeldOfConversion>> = HashMap::new();
+        for row in reader.held_conversions(number, keys).await? {
+            let (record, details) = match postbacks.remove(&row.id) {
+                Some((record, details)) => (Some(record), details),
+                None => (None, None),
+            };
+            conversions
+                .entry(row.click)
+                .or_default()
+                .push(HeldOfConversion { row, details, record });
+        }
+        let rows = reader.held_clicks(number, keys).await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let (record, details) = clicks.remove(&row.key).unwrap_or_default();
+                HeldOfClick {
+                    details,
+                    record,
+                    conversions: conversions.remove(&row.key).unwrap_or_default(),
+                    signals: signals.remove(&row.key).unwrap_or_default(),
+                    row,
+                }
+            })
+            .collect())
+    }
+}
