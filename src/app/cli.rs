@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit::AuditStep;
+use super::backup::{self, BackupOptions, BackupStep};
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
@@ -74,6 +75,8 @@ enum Command {
         #[command(subcommand)]
         step: KeysStep,
     },
+    /// Copy the database, sealed, while the server runs: into a new backup in this folder.
+    Backup(BackupOptions),
     /// Run every check of this installation, one by one; fails if any does.
     Doctor,
     /// Print the OpenAPI document.
@@ -174,6 +177,7 @@ fn dispatch(
             outcome?;
         }
         Command::Keys { step } => keys_step(&Config::load(options)?, &step, json)?,
+        Command::Backup(backup) => backup_step(&Config::load(options)?, backup, json)?,
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
@@ -219,6 +223,28 @@ fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {
         KeysStep::RotateSigning => print(&start(config)?.block_on(token_key::replace(config, json))?)?,
     }
     Ok(())
+}
+
+fn backup_step(config: &Config, BackupOptions { folder, step }: BackupOptions, json: bool) -> Outcome {
+    let runtime = start(config)?;
+    let text = match (step, folder) {
+        (Some(BackupStep::Verify { backup }), _) => backup::verify::verify(config, &backup, json)?,
+        (
+            Some(BackupStep::Prune {
+                folder,
+                keys_older_than,
+                data_older_than,
+            }),
+            _,
+        ) => {
+            let lives = (keys_older_than, data_older_than);
+            runtime.block_on(backup::prune::prune(config, &folder, lives, json))?
+        }
+        (None, Some(folder)) => runtime.block_on(backup::take::take(config, &folder, json))?,
+        // The command line asks for one of both.
+        (None, None) => String::new(),
+    };
+    Ok(print(&text)?)
 }
 
 fn audit_step(config: &Config, step: AuditStep, json: bool) -> Outcome {

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub mod backup;
 pub mod options;
 pub mod tokens;
 
+use self::backup::BackupConfig;
 pub use self::options::Options;
 use self::tokens::TokenConfig;
 use crate::delivery::checkpoint::{NoTarget, Target};
@@ -41,6 +43,8 @@ struct FileKeys {
     audit_key_file: Option<PathBuf>,
     audit_guard_file: Option<PathBuf>,
     audit_name: Option<String>,
+    backup_key_file: Option<PathBuf>,
+    pg_bin_dir: Option<PathBuf>,
     token_key_file: Option<PathBuf>,
     token_other_key_files: Option<Vec<PathBuf>>,
     token_issuer: Option<String>,
@@ -85,6 +89,8 @@ pub struct Config {
     pub audit_guard_file: PathBuf,
     /// What the audit logs' origins begin with.
     pub audit_name: String,
+    /// Backups.
+    pub backup: BackupConfig,
     /// Bearer tokens.
     pub tokens: TokenConfig,
     /// Hours between two tamper searches; 0: none.
@@ -175,6 +181,7 @@ impl Config {
         }
         let audit_name = audit_name(options.audit_name.take().or(file.audit_name.take()))?;
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
+        let backup = BackupConfig::of(&options, &mut file, &data_dir);
         let allow_private = options
             .audit_push_allow_private
             .or(file.audit_push_allow_private)
@@ -201,6 +208,7 @@ impl Config {
                 .or(file.audit_guard_file)
                 .unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
+            backup,
             tokens,
             audit_check_hours: options
                 .audit_check_hours

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod audit;
 pub mod audit_guard;
 pub mod audit_key;
+pub mod backup;
 pub mod bench;
 pub mod cli;
 pub mod config;

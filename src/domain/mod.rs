@@ -32,5 +32,6 @@ pub mod report;
 pub mod routing;
 pub mod signal;
 pub mod signature;
+pub mod stream;
 pub mod tcf;
 pub mod token;

@@ -7,6 +7,7 @@
 
 mod approvals;
 pub mod audit;
+pub mod backup;
 pub mod batch;
 mod campaigns;
 pub mod cells;

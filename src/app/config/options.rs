@@ -50,6 +50,12 @@ pub struct Options {
     /// The host name that the audit logs' origins begin with; fixed for a log once it is signed [default: einklang.invalid].
     #[arg(long, env = "EINKLANG_AUDIT_NAME", value_name = "NAME", global = true)]
     pub audit_name: Option<String>,
+    /// The file of the key that backups are sealed with, made by the first one; never part of a backup [default: backup.key in the data folder].
+    #[arg(long, env = "EINKLANG_BACKUP_KEY_FILE", value_name = "FILE", global = true)]
+    pub backup_key_file: Option<PathBuf>,
+    /// The folder of PostgreSQL's `pg_dump` and `pg_restore` [default: found by PATH].
+    #[arg(long, env = "EINKLANG_PG_BIN_DIR", value_name = "FOLDER", global = true)]
+    pub pg_bin_dir: Option<PathBuf>,
     /// The file of the key that signs our own tokens [default: token.key in the data folder].
     #[arg(long, env = "EINKLANG_TOKEN_KEY_FILE", value_name = "FILE", global = true)]
     pub token_key_file: Option<PathBuf>,
