@@ -11,6 +11,7 @@ mod m20261126_000004_records;
 mod m20261128_000005_audit;
 mod m20261128_000006_tokens;
 mod m20261128_000007_edges;
+mod m20261128_000008_erasures;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000005_audit::Migration),
             Box::new(m20261128_000006_tokens::Migration),
             Box::new(m20261128_000007_edges::Migration),
+            Box::new(m20261128_000008_erasures::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit::AuditStep;
+use super::backup::restore::RestoreOptions;
 use super::backup::{self, BackupOptions, BackupStep};
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
@@ -77,6 +78,8 @@ enum Command {
     },
     /// Copy the database, sealed, while the server runs: into a new backup in this folder.
     Backup(BackupOptions),
+    /// Restore a backup into an empty place, and erase again whoever was erased since.
+    Restore(RestoreOptions),
     /// Run every check of this installation, one by one; fails if any does.
     Doctor,
     /// Print the OpenAPI document.
@@ -178,6 +181,7 @@ fn dispatch(
         }
         Command::Keys { step } => keys_step(&Config::load(options)?, &step, json)?,
         Command::Backup(backup) => backup_step(&Config::load(options)?, backup, json)?,
+        Command::Restore(restore) => restore_step(options, &restore, json)?,
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
@@ -245,6 +249,14 @@ fn backup_step(config: &Config, BackupOptions { folder, step }: BackupOptions, j
         (None, None) => String::new(),
     };
     Ok(print(&text)?)
+}
+
+fn restore_step(options: Options, restore: &RestoreOptions, json: bool) -> Outcome {
+    let data_dir = restore.into.clone().or(options.data_dir.clone());
+    let config = Config::load(Options { data_dir, ..options })?;
+    let restored = start(&config)?.block_on(backup::restore::restore(&config, restore))?;
+    print(&restored.text(json))?;
+    Ok(restored.verdict()?)
 }
 
 fn audit_step(config: &Config, step: AuditStep, json: bool) -> Outcome {

@@ -45,6 +45,8 @@ struct FileKeys {
     audit_name: Option<String>,
     backup_key_file: Option<PathBuf>,
     pg_bin_dir: Option<PathBuf>,
+    erasure_journal_dir: Option<PathBuf>,
+    journal_key_file: Option<PathBuf>,
     token_key_file: Option<PathBuf>,
     token_other_key_files: Option<Vec<PathBuf>>,
     token_issuer: Option<String>,
@@ -91,6 +93,10 @@ pub struct Config {
     pub audit_name: String,
     /// Backups.
     pub backup: BackupConfig,
+    /// The erasure journal's folder.
+    pub erasure_journal_dir: PathBuf,
+    /// The erasure journal's key's file.
+    pub journal_key_file: PathBuf,
     /// Bearer tokens.
     pub tokens: TokenConfig,
     /// Hours between two tamper searches; 0: none.
@@ -209,6 +215,14 @@ impl Config {
                 .unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
             backup,
+            erasure_journal_dir: options
+                .erasure_journal_dir
+                .or(file.erasure_journal_dir)
+                .unwrap_or_else(|| in_data("journal")),
+            journal_key_file: options
+                .journal_key_file
+                .or(file.journal_key_file)
+                .unwrap_or_else(|| in_data("journal.key")),
             tokens,
             audit_check_hours: options
                 .audit_check_hours

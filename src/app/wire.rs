@@ -9,6 +9,7 @@ use axum::Router;
 use super::audit_guard::{FileGuard, GuardError};
 use super::audit_key::{self, AuditKeyError};
 use super::config::Config;
+use super::erasure_journal::{FileJournal, JournalError};
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
 use super::token_key::{self, TokenKeyError};
@@ -27,6 +28,7 @@ use crate::flow::conversion::ConversionFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
+use crate::flow::journal::Journal;
 use crate::flow::ledger::Ledger;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
@@ -57,12 +59,20 @@ pub enum StartError {
     /// The audit log's guard file.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// The erasure journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A registry file.
     #[error(transparent)]
     Registry(#[from] RegistryError),
     /// The database.
     #[error("The database cannot be opened: {0}")]
     Store(#[from] StoreError),
+    /// A restore into this database has not ended.
+    #[error(
+        "A restore into this database has not ended, so people who were erased may be in it. Run the restore again."
+    )]
+    HalfRestored,
     /// The routing data.
     #[error("The configuration in the database cannot be read: {0}")]
     Flow(#[from] FlowError),
@@ -98,9 +108,31 @@ pub async fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Store, Arc<Live>), StartError> {
-    let registries = registries::load(config)?;
     make_folder(&config.data_dir)?;
     let store = Store::connect(&config.database_url).await?;
+    if store.is_half_restored().await? {
+        return Err(StartError::HalfRestored);
+    }
+    bring_up(store, config, clock, entropy).await
+}
+
+/// The same for a database that is being restored.
+pub(super) async fn open_unserved(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Store, Arc<Live>), StartError> {
+    let store = Store::connect(&config.database_url).await?;
+    bring_up(store, config, clock, entropy).await
+}
+
+async fn bring_up(
+    store: Store,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Store, Arc<Live>), StartError> {
+    let registries = registries::load(config)?;
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
     // A server that was killed between an erasure and its tidying up left old pages behind.
     store.scrub().await?;
@@ -147,7 +179,8 @@ pub async fn build(
     let checks = Checks::new(checked);
     let keeper = LogKeeper::new(Arc::clone(&live), name, signer, guard);
     let capacity = config.queue_capacity.get();
-    let (ledger, runs) = Ledger::open(&live, capacity, config.node);
+    let journal: Arc<dyn Journal> = Arc::new(FileJournal::open(config, live.entropy())?);
+    let (ledger, runs) = Ledger::open(&live, capacity, config.node, &journal);
     let writers = runs
         .into_iter()
         .map(|run| start_thread("ledger", run))

@@ -109,6 +109,8 @@ kinds! {
     ApprovalId = "apr_";
     /// A conversion.
     ConversionId = "cnv_";
+    /// An act of erasing.
+    ErasureId = "era_";
     /// An entry of an audit log.
     AuditEntryId = "aud_";
     /// One request, as it is named in answers, logs and the audit trail.

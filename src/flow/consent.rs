@@ -109,7 +109,7 @@ impl ConsentFlow {
     }
 }
 
-fn reference(tenant: &TenantRoute, shop: &ShopRoute, about: About<'_>) -> Reference {
+pub(super) fn reference(tenant: &TenantRoute, shop: &ShopRoute, about: About<'_>) -> Reference {
     match about {
         About::Token(text) => match open(tenant, shop, Some(text)) {
             Token::Opened { click, .. } => Reference::Click(click),

@@ -21,6 +21,7 @@ pub mod objects;
 pub mod policies;
 pub mod purge;
 pub mod records;
+pub mod replay;
 pub mod reports;
 pub mod routing;
 mod rows;

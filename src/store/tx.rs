@@ -372,7 +372,7 @@ async fn begin(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
 }
 
 /// The key of an entry's row: its time, or its day where the time may not be kept, and bits of its nonce.
-pub(super) fn entry_id(entry: &Entry) -> Uuid {
+pub fn entry_id(entry: &Entry) -> Uuid {
     let event = &entry.event;
     let day_start = || {
         let day = chrono::NaiveDate::parse_from_str(event.day.as_deref()?, "%Y-%m-%d").ok()?;

@@ -36,12 +36,24 @@ pub struct Manifest {
     pub audit_key: String,
     /// The public name of the backup key.
     pub backup_key: String,
+    /// The public name of the erasure journal's key, where it was known.
+    pub journal_key: Option<String>,
     /// Everything but salts and keys.
     pub data: SealedFile,
     /// Salts and wrapped keys.
     pub keys: SealedFile,
     /// Every log's latest epoch.
     pub logs: Vec<Log>,
+}
+
+/// The public names of the keys that a backup goes with.
+pub struct Names {
+    /// The audit key's public half, in hexadecimal.
+    pub audit_key: String,
+    /// The backup key's.
+    pub backup_key: String,
+    /// The journal key's, where it is known.
+    pub journal_key: Option<String>,
 }
 
 /// One of the two files.
@@ -96,16 +108,14 @@ impl From<CopiedHead> for Log {
 
 impl Manifest {
     /// Of a database at one moment, and the two files that were made of it.
-    pub fn of(
-        database: &str,
-        facts: Facts,
-        taken_at_ms: i64,
-        files: [Extent; 2],
-        names: [String; 2],
-    ) -> Self {
+    pub fn of(database: &str, facts: Facts, taken_at_ms: i64, files: [Extent; 2], names: Names) -> Self {
         let root_key = facts.setting("root_key").map(str::to_owned);
         let [data, keys] = files.map(SealedFile::from);
-        let [audit_key, backup_key] = names;
+        let Names {
+            audit_key,
+            backup_key,
+            journal_key,
+        } = names;
         Self {
             v: VERSION,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -115,6 +125,7 @@ impl Manifest {
             root_key,
             audit_key,
             backup_key,
+            journal_key,
             data,
             keys,
             logs: facts.heads.into_iter().map(Log::from).collect(),

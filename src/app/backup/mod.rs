@@ -4,12 +4,15 @@
 //! keys stand in the second file alone, so that it can live shorter: without it nothing personal in the first can be read.
 //! The root key, the audit key, the journal and its key, the guard file and the backup key itself are in neither.
 
+pub mod journal;
 pub mod kept;
 pub mod manifest;
 pub mod postgres;
 pub mod prune;
+pub mod restore;
 pub mod sealed;
 pub mod take;
+pub mod told;
 pub mod verify;
 
 use std::io;
@@ -17,11 +20,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use self::journal::Gap;
+use super::audit::check::AuditError;
 use super::audit_key::AuditKeyError;
+use super::erasure_journal::JournalError;
 use super::key_file::{KeyFileError, Kind};
 use super::wire::StartError;
 use crate::audit::note::NoteError;
 use crate::domain::keys::Secret;
+use crate::flow::FlowError;
 use crate::flow::audit::SignerFailed;
 use crate::store::StoreError;
 use crate::store::backup::CopyError;
@@ -132,6 +139,39 @@ pub enum BackupError {
          can be read."
     )]
     NoKeys(PathBuf),
+    /// The schema is of a later version.
+    #[error(
+        "The backup was made by version {0} and has a schema that this version does not know. Restore it with that version \
+         or a later one."
+    )]
+    Newer(String),
+    /// Of another database's kind.
+    #[error("The backup {0} is of the other kind of database than the one to restore into or from.")]
+    OtherKind(PathBuf),
+    /// Keys of an earlier moment than the data.
+    #[error("The backup {0} is older than the one whose data is restored: its keys cannot be for all of it.")]
+    EarlierKeys(PathBuf),
+    /// There is something already.
+    #[error("{0} is there already. A restore goes into an empty place and never over a database.")]
+    Taken(PathBuf),
+    /// The same on PostgreSQL.
+    #[error("The database is not empty. A restore goes into an empty one and never over another.")]
+    DatabaseTaken,
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] JournalError),
+    /// The journal is not whole.
+    #[error(
+        "Nothing is restored: {0}, so people who were erased since the backup could come back. Put the journal and its key \
+         back where they were, or say --accept-missing-journal."
+    )]
+    Journal(Gap),
+    /// The search.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The replay.
+    #[error("The database failed: {0}")]
+    Flow(#[from] FlowError),
     /// What was copied.
     #[error("The copy failed: {0}")]
     Copy(#[from] CopyError),

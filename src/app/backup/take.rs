@@ -9,11 +9,12 @@ use std::path::Path;
 use serde_json::json;
 
 use super::kept::{Draft, Shelf, name_of};
-use super::manifest::{Manifest, time_text};
+use super::manifest::{Manifest, Names, time_text};
 use super::sealed::{Extent, Sealing};
 use super::{BackupError, KEY, postgres};
 use crate::app::audit_key;
 use crate::app::config::Config;
+use crate::app::erasure_journal;
 use crate::app::system::{SystemClock, SystemEntropy};
 use crate::domain::event::{Actor, AuditEvent, Change};
 use crate::domain::keys::Secret;
@@ -64,7 +65,11 @@ pub async fn take(config: &Config, folder: &Path, as_json: bool) -> Result<Strin
         ("sqlite", copy_embedded(config, &target)?)
     };
     let files = [copied.data, copied.keys];
-    let names = [hex::encode(signer.public()), key.fingerprint()];
+    let names = Names {
+        audit_key: hex::encode(signer.public()),
+        backup_key: key.fingerprint(),
+        journal_key: erasure_journal::key(config)?.map(|key| key.fingerprint()),
+    };
     let manifest = Manifest::of(database, copied.facts, taken_at_ms, files, names);
     let (text, signature) = manifest.sign(&signer)?;
     draft.describe(&text, &signature)?;

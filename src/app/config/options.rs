@@ -56,6 +56,17 @@ pub struct Options {
     /// The folder of PostgreSQL's `pg_dump` and `pg_restore` [default: found by PATH].
     #[arg(long, env = "EINKLANG_PG_BIN_DIR", value_name = "FOLDER", global = true)]
     pub pg_bin_dir: Option<PathBuf>,
+    /// The folder of the erasure journal, kept apart from the database and out of its backups [default: journal in the data folder].
+    #[arg(
+        long,
+        env = "EINKLANG_ERASURE_JOURNAL_DIR",
+        value_name = "FOLDER",
+        global = true
+    )]
+    pub erasure_journal_dir: Option<PathBuf>,
+    /// The file of the erasure journal's key, kept out of every backup of the database [default: journal.key in the data folder].
+    #[arg(long, env = "EINKLANG_JOURNAL_KEY_FILE", value_name = "FILE", global = true)]
+    pub journal_key_file: Option<PathBuf>,
     /// The file of the key that signs our own tokens [default: token.key in the data folder].
     #[arg(long, env = "EINKLANG_TOKEN_KEY_FILE", value_name = "FILE", global = true)]
     pub token_key_file: Option<PathBuf>,

@@ -5,8 +5,10 @@ mod denial;
 use uuid::Uuid;
 
 use super::command::{AmendCommand, Amended, ConsentCommand, Reference, Reply, Target};
+use super::erasing::Act;
 use super::writer::{Work, day_of};
 use crate::domain::consent::ConsentState;
+use crate::domain::erasure::Door;
 use crate::domain::event::{AuditEvent, Change, LOG_EPOCH, commitment};
 use crate::domain::ids::ClickKey;
 use crate::domain::keys::{NONCE_BYTES, Place};
@@ -28,7 +30,7 @@ impl Work {
         let tenant = self.tenant(consent.tenant)?;
         // What this batch has recorded so far may be what the change is about.
         self.flush()?;
-        let clicks = self.clicks_of(consent).await?;
+        let clicks = self.clicks_of(consent.tenant, &consent.reference).await?;
         let state = consent.assessment.state(&tenant.policy_at(consent.now_ms).policy);
         let applied = match state {
             _ if clicks.is_empty() => false,
@@ -39,10 +41,14 @@ impl Work {
         Ok(Reply::Consent { applied })
     }
 
-    async fn clicks_of(&mut self, consent: &ConsentCommand) -> Result<Vec<ClickKey>, StoreError> {
-        match &consent.reference {
+    pub(super) async fn clicks_of(
+        &mut self,
+        tenant: i64,
+        reference: &Reference,
+    ) -> Result<Vec<ClickKey>, StoreError> {
+        match reference {
             Reference::Click(click) => Ok(vec![*click]),
-            Reference::Customer(hash) => self.batch.clicks_of_customer(consent.tenant, *hash).await,
+            Reference::Customer(hash) => self.batch.clicks_of_customer(tenant, *hash).await,
             Reference::Orders(orders) => {
                 let found = self.batch.order_facts(&mut orders.clone()).await?;
                 let mut clicks: Vec<ClickKey> = found.into_values().map(|facts| facts.click).collect();
@@ -60,19 +66,25 @@ impl Work {
         tenant: &TenantRoute,
         clicks: &[ClickKey],
     ) -> Result<bool, StoreError> {
-        let [change, erasure] = &consent.nonces;
-        let mut event = AuditEvent::new(consent.tenant, "click.erased", &consent.actor, "erased", erasure);
-        event.day = Some(day_of(tenant, consent.now_ms).1);
-        event.reason = Some(Reason::ConsentWithdrawn.code());
-        event.request_id = Some(consent.request.to_string());
+        let [change, erasure] = consent.nonces;
+        let act = Act {
+            clicks: clicks.to_vec(),
+            door: Door::Withdrawal,
+            ground: Door::Withdrawal.ground(),
+            actor: &consent.actor,
+            shop: None,
+            now_ms: consent.now_ms,
+            request: Some(consent.request),
+            nonce: erasure,
+        };
         // The privacy officer's word is the person's own; a shop's "no" goes as far as the policy says.
         let erases = if consent.from_shop {
             tenant.policy_at(consent.now_ms).policy.shop_denial_erases
         } else {
             DenialErases::Click
         };
-        let had_effect = self.end_clicks(tenant, clicks.to_vec(), erases, event).await?;
-        self.note_change(consent, tenant, "withdrawn", change);
+        let had_effect = self.end_clicks(tenant, act, erases).await?;
+        self.note_change(consent, tenant, "withdrawn", &change);
         Ok(had_effect)
     }
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::consent::Assessment;
+use crate::domain::erasure::{Door, Ground};
 use crate::domain::event::Actor;
 use crate::domain::explain::Found;
 use crate::domain::ids::{ClickKey, RequestId};
@@ -31,6 +32,8 @@ pub enum Command {
     Consent(Box<ConsentCommand>),
     /// A change of a recorded conversion.
     Amend(Box<AmendCommand>),
+    /// The erasure of a person.
+    Erase(Box<EraseCommand>),
 }
 
 impl Command {
@@ -48,7 +51,8 @@ impl Command {
                 Reference::Click(click) => click.click.0[0],
                 Reference::Orders(_) | Reference::Customer(_) | Reference::Nothing => 0,
             }),
-            Command::Amend(_) => Some(0),
+            // Together, so that many cost little more than one.
+            Command::Amend(_) | Command::Erase(_) => Some(0),
         }
     }
 }
@@ -71,6 +75,13 @@ pub enum Reply {
     },
     /// The conversion as it now stands, or why it does not change.
     Amended(Result<Amended, Reason>),
+    /// What was erased.
+    Erased {
+        /// The act.
+        erasure: Uuid,
+        /// Clicks that were there.
+        clicks: u64,
+    },
 }
 
 /// The verdict on a postback, as it is answered.
@@ -294,5 +305,27 @@ pub struct AmendCommand {
     /// The request.
     pub request: RequestId,
     /// For the audit event.
+    pub nonce: [u8; 16],
+}
+
+/// The erasure of a person.
+pub struct EraseCommand {
+    /// The tenant's number.
+    pub tenant: i64,
+    /// The shop, where one of its own asks.
+    pub shop: Option<i64>,
+    /// Who asks.
+    pub actor: Actor,
+    /// Whom it is about, in all the ways in which what was given can be read.
+    pub references: Vec<Reference>,
+    /// Where it was asked for.
+    pub door: Door,
+    /// Why.
+    pub ground: Ground,
+    /// When it came.
+    pub now_ms: i64,
+    /// The request, where there was one.
+    pub request: Option<RequestId>,
+    /// For the audit event and the act's id.
     pub nonce: [u8; 16],
 }

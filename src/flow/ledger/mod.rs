@@ -8,6 +8,7 @@
 
 mod change;
 pub mod command;
+mod erasing;
 mod postback;
 pub(in crate::flow) mod writer;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Live;
+use super::journal::Journal;
 use crate::store::batch::counters::UntrackedKey;
 use crate::store::lanes::{self, Lane};
 use command::{Command, Reply};
@@ -57,13 +59,14 @@ impl Ledger {
         live: &Arc<Live>,
         capacity: usize,
         node: u16,
+        journal: &Arc<dyn Journal>,
     ) -> (Self, Vec<impl Future<Output = ()> + use<>>) {
         let missed: Missed = Arc::default();
         let mut runs = Vec::new();
         let mut open = |place| {
             let number = lanes::number(node, place);
-            let writer = writer::Writer::new(Arc::clone(live), place, number, Arc::clone(&missed));
-            let writer = Arc::new(writer);
+            let (live, missed, journal) = (Arc::clone(live), Arc::clone(&missed), Arc::clone(journal));
+            let writer = Arc::new(writer::Writer::new(live, place, number, missed, journal));
             let (lane, run) = lanes::open(capacity, move |jobs: Vec<Job>| {
                 let writer = Arc::clone(&writer);
                 async move { writer.process(jobs).await }

@@ -3,10 +3,12 @@
 use zeroize::Zeroizing;
 
 use super::command::{Answer, PostbackCommand, Reply, Token};
+use super::erasing::Act;
 use super::writer::{Work, day_of};
 use crate::domain::attribution::{self, ClickFact, Facts, PriorFact, TOKEN_MARGIN_SECONDS, TokenFact};
 use crate::domain::campaign::MAX_WINDOW_DAYS;
 use crate::domain::consent::is_granted;
+use crate::domain::erasure::Door;
 use crate::domain::event::{AuditEvent, LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickKey, seconds_of};
 use crate::domain::keys::{ClickSecrets, Place};
@@ -303,17 +305,23 @@ impl Work {
         let Token::Opened { click, .. } = postback.token else {
             return Ok(());
         };
-        let [_, nonce] = &postback.nonces;
-        let mut event = AuditEvent::new(postback.tenant, "click.erased", &postback.actor, "erased", nonce);
-        event.day = Some(day_of(tenant, postback.now_ms).1);
-        event.reason = Some(Reason::ConsentDenied.code());
-        event.request_id = Some(postback.request.to_string());
         let mut clicks = vec![click];
         if let (DenialErases::Person, Some(customer)) = (erases, postback.customer_hash) {
             // The refused order names the person as well as the recorded ones do.
             clicks.extend(self.batch.clicks_of_customer(postback.tenant, customer).await?);
         }
-        self.end_clicks(tenant, clicks, erases, event).await?;
+        let [_, nonce] = postback.nonces;
+        let act = Act {
+            clicks,
+            door: Door::Postback,
+            ground: Door::Postback.ground(),
+            actor: &postback.actor,
+            shop: None,
+            now_ms: postback.now_ms,
+            request: Some(postback.request),
+            nonce,
+        };
+        self.end_clicks(tenant, act, erases).await?;
         Ok(())
     }
 }

@@ -12,15 +12,17 @@ use std::sync::{Arc, PoisonError};
 
 use leaves::{Leaves, click_batch};
 
-use super::command::{ClickCommand, Command, Reply, Token, UntrackedCommand};
+use super::command::{ClickCommand, Command, EraseCommand, Reply, Token, UntrackedCommand};
 use super::{Job, Missed, Unavailable};
 use crate::domain::campaign::{day_text, local_day};
 use crate::domain::consent::{ConsentState, decide_click};
-use crate::domain::event::{AuditEvent, Entry, Trail};
+use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::ClickKey;
+use crate::domain::journal::JournalLine;
 use crate::domain::policy::UntrackedCounts;
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::{Routing, TenantRoute};
+use crate::flow::journal::Journal;
 use crate::flow::{FlowError, Live};
 use crate::store::StoreError;
 use crate::store::batch::counters::{Counters, UntrackedKey};
@@ -38,6 +40,21 @@ pub(super) struct Writer {
     /// Its number in the counters' keys.
     lane: i64,
     missed: Missed,
+    journal: Arc<dyn Journal>,
+}
+
+/// Why a batch was not written.
+enum Failed {
+    /// The database.
+    Store(StoreError),
+    /// The journal could not be written: what would have erased may not be, by its place.
+    Journal(Vec<usize>),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Failed::Store(error)
+    }
 }
 
 /// What a batch knows and what it is about to write.
@@ -52,18 +69,28 @@ pub(super) struct Work {
     pub(super) counters: Counters,
     pub(super) entries: Vec<Entry>,
     pub(super) erased: bool,
+    pub(super) journal: Arc<dyn Journal>,
+    /// What has to be in the journal before this commits.
+    pub(super) lines: Vec<JournalLine>,
     click_rows: Vec<ClickRow>,
     /// Clicks of each tenant and policy version, for one leaf each: hashes, the first one's nonce and time.
     leaves: BTreeMap<(i64, u16), Leaves>,
 }
 
 impl Writer {
-    pub(super) fn new(live: Arc<Live>, place: usize, lane: i64, missed: Missed) -> Self {
+    pub(super) fn new(
+        live: Arc<Live>,
+        place: usize,
+        lane: i64,
+        missed: Missed,
+        journal: Arc<dyn Journal>,
+    ) -> Self {
         Self {
             live,
             place,
             lane,
             missed,
+            journal,
         }
     }
 
@@ -80,15 +107,19 @@ impl Writer {
     }
 
     async fn settle(&self, jobs: &[Job]) -> Vec<Result<Reply, Unavailable>> {
-        for round in 0..RACES {
-            match self.attempt(jobs, round == 0).await {
+        let mut left_out = HashSet::new();
+        let mut races = 0;
+        while races < RACES {
+            match self.attempt(jobs, races == 0, &left_out).await {
                 Ok(replies) => return replies,
-                Err(StoreError::Raced) => {}
-                Err(error) if jobs.len() > 1 && error.is_about_a_row() => {
+                Err(Failed::Store(StoreError::Raced)) => races += 1,
+                // Each time there are more of them, so this ends.
+                Err(Failed::Journal(erasing)) => left_out.extend(erasing),
+                Err(Failed::Store(error)) if jobs.len() > 1 && error.is_about_a_row() => {
                     tracing::warn!(%error, "a batch was rejected; its commands are tried one by one");
                     return self.one_by_one(jobs).await;
                 }
-                Err(error) => {
+                Err(Failed::Store(error)) => {
                     tracing::error!(%error, "a batch failed");
                     metrics::counter!("einklang_batches_failed_total").increment(1);
                     break;
@@ -101,9 +132,13 @@ impl Writer {
     async fn one_by_one(&self, jobs: &[Job]) -> Vec<Result<Reply, Unavailable>> {
         let mut replies = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match self.attempt(std::slice::from_ref(job), false).await {
+            match self
+                .attempt(std::slice::from_ref(job), false, &HashSet::new())
+                .await
+            {
                 Ok(reply) => replies.extend(reply),
-                Err(error) => {
+                Err(Failed::Journal(_)) => replies.push(Err(Unavailable)),
+                Err(Failed::Store(error)) => {
                     tracing::error!(%error, "a command failed");
                     replies.push(Err(Unavailable));
                 }
@@ -112,33 +147,29 @@ impl Writer {
         replies
     }
 
-    /// One transaction over these commands. The first time it may rely on the routing data that we have, where nothing
-    /// else needs to be looked at before it writes: the database then compares the version as it commits.
+    /// One transaction over these commands but for those that are left out. The first time it may rely on the routing
+    /// data that we have, where nothing else needs to be looked at before it writes: the database then compares the
+    /// version as it commits.
     async fn attempt(
         &self,
         jobs: &[Job],
         first: bool,
-    ) -> Result<Vec<Result<Reply, Unavailable>>, StoreError> {
+        left_out: &HashSet<usize>,
+    ) -> Result<Vec<Result<Reply, Unavailable>>, Failed> {
         let plain = |job: &Job| matches!(job.command, Command::Click(_) | Command::Untracked(_));
         let relied_on = (first && jobs.iter().all(plain)).then(|| self.live.routing().version);
         let mut batch = self.live.store().begin_batch(self.place, relied_on).await?;
         let routing = self.current_routing(&mut batch).await?;
         // Looked at now and not before: the wait may have been for the database to become free.
-        let wanted: Vec<Option<&Command>> = jobs.iter().map(|job| wanted(job, &routing)).collect();
-        let mut work = Work::gather(batch, routing, &wanted).await?;
-        let mut replies = Vec::with_capacity(jobs.len());
-        for command in wanted {
-            let Some(command) = command else {
-                replies.push(Err(Unavailable));
-                continue;
-            };
-            replies.push(Ok(match command {
-                Command::Click(click) => work.track(click),
-                Command::Untracked(untracked) => work.count(untracked),
-                Command::Postback(postback) => work.judge(postback).await?,
-                Command::Consent(consent) => work.change_consent(consent).await?,
-                Command::Amend(amend) => work.amend(amend).await?,
-            }));
+        let wanted: Vec<Option<&Command>> = (0..)
+            .zip(jobs)
+            .map(|(place, job)| wanted(job, &routing).filter(|_| !left_out.contains(&place)))
+            .collect();
+        let mut work = Work::gather(batch, routing, &wanted, Arc::clone(&self.journal)).await?;
+        let (replies, erasing) = work.decide(&wanted).await?;
+        if !work.lines.is_empty() && self.journal.append(&work.lines).is_err() {
+            // Dropped without a commit, it is rolled back.
+            return Err(Failed::Journal(erasing));
         }
         let missed = self.take_missed();
         for (key, count) in &missed {
@@ -147,7 +178,7 @@ impl Writer {
         let erased = work.erased;
         if let Err(error) = work.finish(self.lane).await {
             self.return_missed(missed);
-            return Err(error);
+            return Err(error.into());
         }
         if erased {
             // The rows are gone for every reader; this removes what old pages of the file may still hold.
@@ -196,7 +227,7 @@ fn wanted<'j>(job: &'j Job, routing: &Routing) -> Option<&'j Command> {
             let policy = &tenant.policy_at(postback.now_ms).policy;
             postback.assessment.state(policy) == ConsentState::Denied
         }),
-        Command::Consent(_) | Command::Amend(_) => true,
+        Command::Consent(_) | Command::Amend(_) | Command::Erase(_) => true,
     };
     (ends || !job.answer.is_closed()).then_some(&job.command)
 }
@@ -215,7 +246,7 @@ fn count_reply(reply: &Result<Reply, Unavailable>) {
         }
         // Nothing happened.
         Ok(Reply::Found(_)) => {}
-        Ok(Reply::Consent { .. } | Reply::Amended(_)) => {
+        Ok(Reply::Consent { .. } | Reply::Amended(_) | Reply::Erased { .. }) => {
             metrics::counter!("einklang_changes_total").increment(1);
         }
         Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
@@ -227,6 +258,7 @@ impl Work {
         mut batch: Batch,
         routing: Arc<Routing>,
         commands: &[Option<&Command>],
+        journal: Arc<dyn Journal>,
     ) -> Result<Self, StoreError> {
         let mut keys = Vec::new();
         let mut orders = Vec::new();
@@ -234,7 +266,7 @@ impl Work {
         let mut erasing = false;
         for command in commands.iter().flatten() {
             let Command::Postback(postback) = command else {
-                erasing |= matches!(command, Command::Consent(_));
+                erasing |= matches!(command, Command::Consent(_) | Command::Erase(_));
                 continue;
             };
             let Some(tenant) = routing.tenants.get(&postback.tenant) else {
@@ -265,9 +297,49 @@ impl Work {
             counters: Counters::default(),
             entries: Vec::new(),
             erased: false,
+            journal,
+            lines: Vec::new(),
             click_rows: Vec::new(),
             leaves: BTreeMap::new(),
         })
+    }
+
+    /// Decides the commands in turn; returns the answers, and the places of those that ended a person's data. Erasures
+    /// come last and all together: none of the others has been answered before, so each may as well have come first.
+    async fn decide(
+        &mut self,
+        commands: &[Option<&Command>],
+    ) -> Result<(Vec<Result<Reply, Unavailable>>, Vec<usize>), StoreError> {
+        let mut replies = Vec::with_capacity(commands.len());
+        let (mut erasing, mut erasures): (Vec<usize>, Vec<(usize, &EraseCommand)>) = Default::default();
+        for (place, command) in commands.iter().enumerate() {
+            let lines = self.lines.len();
+            replies.push(match command {
+                None => Err(Unavailable),
+                Some(Command::Click(click)) => Ok(self.track(click)),
+                Some(Command::Untracked(untracked)) => Ok(self.count(untracked)),
+                Some(Command::Postback(postback)) => Ok(self.judge(postback).await?),
+                Some(Command::Consent(consent)) => Ok(self.change_consent(consent).await?),
+                Some(Command::Amend(amend)) => Ok(self.amend(amend).await?),
+                Some(Command::Erase(erase)) => {
+                    erasing.push(place);
+                    erasures.push((place, erase));
+                    Err(Unavailable)
+                }
+            });
+            if self.lines.len() > lines {
+                erasing.push(place);
+            }
+        }
+        erasures.sort_by_key(|(_, erase)| erase.tenant);
+        let acts: Vec<&EraseCommand> = erasures.iter().map(|(_, erase)| *erase).collect();
+        let erased = self.erase_people(&acts).await?;
+        for ((place, _), reply) in erasures.iter().zip(erased) {
+            if let Some(waiting) = replies.get_mut(*place) {
+                *waiting = Ok(reply);
+            }
+        }
+        Ok((replies, erasing))
     }
 
     /// The tenant of a command. It was there when the command was made, and tenants are never removed.
@@ -348,33 +420,6 @@ impl Work {
             .insert_consent_records(&std::mem::take(&mut self.records))?;
         self.batch
             .insert_conversions(std::mem::take(&mut self.conversions))
-    }
-
-    /// Erases clicks of one tenant and makes that a fact for the rest of the batch.
-    pub(super) async fn erase(
-        &mut self,
-        tenant: &TenantRoute,
-        clicks: &[ClickKey],
-        event: AuditEvent,
-    ) -> Result<bool, StoreError> {
-        self.flush()?;
-        // The rows are locked first: a postback that another node is recording either stands before this erasure, with
-        // its order, or waits and finds the click gone.
-        self.batch.click_facts(&mut clicks.to_vec(), true).await?;
-        let erased = self.batch.erase_clicks(&tenant.keys, clicks).await?;
-        for click in clicks {
-            self.clicks.remove(click);
-        }
-        self.orders.retain(|_, facts| !clicks.contains(&facts.click));
-        self.suppressed
-            .extend(erased.entries.into_iter().map(|entry| (tenant.number(), entry)));
-        self.erased = true;
-        let had_effect = erased.clicks > 0;
-        if had_effect {
-            let count = i64::try_from(erased.clicks).ok();
-            self.entries.push(AuditEvent { count, ..event }.into());
-        }
-        Ok(had_effect)
     }
 
     async fn finish(mut self, lane: i64) -> Result<(), StoreError> {

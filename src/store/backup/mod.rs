@@ -11,6 +11,8 @@ mod rows;
 
 use std::io;
 
+use migration::{Migrator, MigratorTrait};
+
 use super::connect::StoreError;
 
 /// Tables whose rows make up the half with salts and keys. On PostgreSQL the salts stand in the schema `vault`.
@@ -87,3 +89,9 @@ SELECT log.tenant, log.epoch, log.size, (SELECT note FROM audit_checkpoint AS c
 FROM audit_log AS log
 WHERE log.epoch = (SELECT max(epoch) FROM audit_log AS later WHERE later.tenant = log.tenant)
 ORDER BY log.tenant";
+
+/// The migrations that this version knows, in order.
+pub fn known_migrations() -> Vec<String> {
+    let known = Migrator::get_migration_files();
+    known.iter().map(|one| one.name().to_owned()).collect()
+}

@@ -3,9 +3,10 @@
 //! Whatever the policy erases, the click never counts again: a suppression entry keeps late postbacks out in every case,
 //! and a later grant revives nothing.
 
+use super::super::erasing::Act;
 use super::super::writer::Work;
 use crate::domain::event::AuditEvent;
-use crate::domain::ids::ClickKey;
+use crate::domain::journal::Act as JournalAct;
 use crate::domain::policy::DenialErases;
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
@@ -15,31 +16,26 @@ impl Work {
     pub(in crate::flow::ledger) async fn end_clicks(
         &mut self,
         tenant: &TenantRoute,
-        mut clicks: Vec<ClickKey>,
+        mut act: Act<'_>,
         erases: DenialErases,
-        event: AuditEvent,
     ) -> Result<bool, StoreError> {
         match erases {
             DenialErases::Click => {}
-            DenialErases::Nothing => return self.block(tenant, clicks, event).await,
+            DenialErases::Nothing => return self.block(tenant, act).await,
             DenialErases::Person => {
                 // What this batch has recorded so far may name the person, too.
                 self.flush()?;
-                clicks.extend(self.batch.clicks_of_same_person(&clicks).await?);
+                act.clicks
+                    .extend(self.batch.clicks_of_same_person(&act.clicks).await?);
             }
         }
-        clicks.sort_unstable();
-        clicks.dedup();
-        self.erase(tenant, &clicks, event).await
+        let erased = self.erase(tenant, &[act], false).await?;
+        Ok(erased.iter().any(|(_, clicks)| *clicks > 0))
     }
 
     /// Makes clicks count no more and leaves the rest of them as it is.
-    async fn block(
-        &mut self,
-        tenant: &TenantRoute,
-        mut clicks: Vec<ClickKey>,
-        event: AuditEvent,
-    ) -> Result<bool, StoreError> {
+    async fn block(&mut self, tenant: &TenantRoute, act: Act<'_>) -> Result<bool, StoreError> {
+        let mut clicks = act.clicks.clone();
         self.flush()?;
         // Locked like an erasure: a postback on another node either stands before this or finds the entry.
         let living = self.batch.click_facts(&mut clicks, true).await?;
@@ -58,12 +54,19 @@ impl Work {
         }
         let blocked = self.batch.block_clicks(&tenant.keys, &clicks).await?;
         self.suppressed
-            .extend(blocked.into_iter().map(|entry| (number, entry)));
+            .extend(blocked.iter().map(|(entry, _)| (number, *entry)));
+        self.journal(
+            &act,
+            number,
+            |clicks, entries| JournalAct::Block { clicks, entries },
+            &clicks,
+            blocked,
+        );
         let event = AuditEvent {
             action: "click.blocked",
             outcome: "blocked",
             count: i64::try_from(clicks.len()).ok(),
-            ..event
+            ..act.event(tenant)
         };
         self.entries.push(event.into());
         Ok(true)
