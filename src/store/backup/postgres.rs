@@ -160,8 +160,12 @@ impl Filling {
 
     /// Marks it, and takes away what an unfinished restore left behind. Only for what is empty or unfinished.
     pub async fn begin(&mut self) -> Result<(), CopyError> {
+        // The tool of a restore that was killed may still be at work.
         let text = format!(
-            "CREATE SCHEMA IF NOT EXISTS {MARK}; DROP SCHEMA IF EXISTS vault CASCADE; \
+            "CREATE SCHEMA IF NOT EXISTS {MARK}; \
+             SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name = 'pg_restore' AND datname = current_database() AND usename = current_user; \
+             DROP SCHEMA IF EXISTS vault CASCADE; \
              DROP SCHEMA public CASCADE; CREATE SCHEMA public"
         );
         sqlx::raw_sql(AssertSqlSafe(text))
