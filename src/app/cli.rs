@@ -13,6 +13,7 @@ use super::backup::{self, BackupOptions, BackupStep};
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
+use super::erase::{self, EraseOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
 use super::{apply, audit, consent, doctor, first_run, serve, signal, telemetry, token_key};
@@ -46,6 +47,8 @@ enum Command {
         /// The file; `-` is standard input.
         file: PathBuf,
     },
+    /// Erase a person, with everything that hangs on their clicks; what names them is read from standard input where it is `-`.
+    Erase(EraseOptions),
     /// Look at the database's schema, or bring it up to date.
     Migrate {
         #[command(subcommand)]
@@ -213,6 +216,10 @@ fn dispatch(
         Command::Apply { file } => {
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(apply::apply(&config, &file, json))?)?;
+        }
+        Command::Erase(options_of) => {
+            let config = Config::load(options)?;
+            print(&start(&config)?.block_on(erase::erase(&config, options_of, json))?)?;
         }
         Command::Migrate { step } => {
             let config = Config::load(options)?;

@@ -47,6 +47,7 @@ struct FileKeys {
     pg_bin_dir: Option<PathBuf>,
     erasure_journal_dir: Option<PathBuf>,
     journal_key_file: Option<PathBuf>,
+    remains_hours: Option<u32>,
     token_key_file: Option<PathBuf>,
     token_other_key_files: Option<Vec<PathBuf>>,
     token_issuer: Option<String>,
@@ -97,6 +98,8 @@ pub struct Config {
     pub erasure_journal_dir: PathBuf,
     /// The erasure journal's key's file.
     pub journal_key_file: PathBuf,
+    /// Hours after which PostgreSQL keeps nothing of an erasure any more.
+    pub remains_hours: u32,
     /// Bearer tokens.
     pub tokens: TokenConfig,
     /// Hours between two tamper searches; 0: none.
@@ -163,6 +166,7 @@ const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
 const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
 const DEFAULT_AUDIT_CHECK_HOURS: u32 = 24;
 const DEFAULT_AUDIT_PUSH_SECONDS: u32 = 3_600;
+const DEFAULT_REMAINS_HOURS: u32 = 24;
 /// A name that nobody can own: production has to say what its logs are called.
 pub const DEFAULT_AUDIT_NAME: &str = "einklang.invalid";
 
@@ -223,6 +227,10 @@ impl Config {
                 .journal_key_file
                 .or(file.journal_key_file)
                 .unwrap_or_else(|| in_data("journal.key")),
+            remains_hours: options
+                .remains_hours
+                .or(file.remains_hours)
+                .unwrap_or(DEFAULT_REMAINS_HOURS),
             tokens,
             audit_check_hours: options
                 .audit_check_hours

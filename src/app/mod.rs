@@ -13,6 +13,7 @@ pub mod config;
 pub mod consent;
 pub mod demo;
 pub mod doctor;
+pub mod erase;
 pub mod erasure_journal;
 pub mod first_run;
 pub mod key_file;

@@ -21,6 +21,7 @@ use crate::flow::audit::LogKeeper;
 use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
 use crate::flow::audit::push::Pusher;
+use crate::flow::erasure::Remains;
 use crate::flow::privacy::PrivacyFlow;
 
 /// How often other nodes' changes are looked for.
@@ -33,6 +34,8 @@ const SEARCH_FIRST: Duration = Duration::from_mins(5);
 const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a checkpoint is to be pushed.
 const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether what erasures left behind is to be written anew.
+const REMAINS_EVERY: Duration = Duration::from_mins(5);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
@@ -125,6 +128,8 @@ pub async fn serve(
     let mut besides = JoinSet::new();
     besides.spawn(search(app.checks.clone(), config.audit_check_hours, stop.clone()));
     besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
+    let remains = Remains::new(Arc::clone(&app.live), config.remains_hours);
+    besides.spawn(rewrite(remains, stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
     }
@@ -235,6 +240,22 @@ async fn enter_refusals(access: AccessFlow, stop: CancellationToken) {
             () = tokio::time::sleep(REFUSALS_EVERY) => {
                 if let Err(error) = access.enter_refusals().await {
                     tracing::warn!(%error, "who was turned away cannot be entered in the audit log yet");
+                }
+            }
+        }
+    }
+}
+
+/// Has PostgreSQL write anew what erasures left behind.
+async fn rewrite(remains: Remains, stop: CancellationToken) {
+    let mut look = tokio::time::interval(REMAINS_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick() => {
+                if let Err(error) = remains.sweep().await {
+                    tracing::warn!(%error, "what erasures left behind cannot be written anew yet");
                 }
             }
         }

@@ -25,6 +25,7 @@ use crate::flow::audit::{AuditFlow, CheckpointSigner, Guard, LogKeeper};
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::erasure::ErasureFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
@@ -198,7 +199,8 @@ pub async fn build(
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,
-        consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        consent: ConsentFlow::new(Arc::clone(&live), ledger.clone()),
+        erasure: ErasureFlow::new(Arc::clone(&live), ledger),
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),
@@ -209,6 +211,7 @@ pub async fn build(
     let settings = Settings {
         requests_per_minute: config.requests_per_minute,
         proxies: config.trusted_proxies.clone(),
+        remains_hours: config.remains_hours,
     };
     let (router, gate) = router(flows, settings);
     Ok(App {
@@ -258,7 +261,7 @@ pub fn pushers(config: &Config, live: &Arc<Live>) -> Vec<Pusher> {
 
 /// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit. So
 /// have checkpoints, which neither should wait for.
-fn start_thread(
+pub(super) fn start_thread(
     name: &str,
     run: impl Future<Output = ()> + Send + 'static,
 ) -> Result<JoinHandle<()>, StartError> {
@@ -311,7 +314,7 @@ impl App {
     }
 }
 
-async fn join(thread: JoinHandle<()>) {
+pub(super) async fn join(thread: JoinHandle<()>) {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     let joined = tokio::task::spawn_blocking(move || thread.join()).await;
     if !matches!(joined, Ok(Ok(()))) {

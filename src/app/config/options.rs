@@ -67,6 +67,9 @@ pub struct Options {
     /// The file of the erasure journal's key, kept out of every backup of the database [default: journal.key in the data folder].
     #[arg(long, env = "EINKLANG_JOURNAL_KEY_FILE", value_name = "FILE", global = true)]
     pub journal_key_file: Option<PathBuf>,
+    /// Hours after which PostgreSQL keeps nothing of an erasure in its pages any more; `doctor` and a metric watch it [default: 24].
+    #[arg(long, env = "EINKLANG_REMAINS_HOURS", value_name = "HOURS", global = true)]
+    pub remains_hours: Option<u32>,
     /// The file of the key that signs our own tokens [default: token.key in the data folder].
     #[arg(long, env = "EINKLANG_TOKEN_KEY_FILE", value_name = "FILE", global = true)]
     pub token_key_file: Option<PathBuf>,
