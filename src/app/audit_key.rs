@@ -106,3 +106,9 @@ pub async fn public(path: &Path, store: &Store) -> Result<Option<[u8; 32]>, Audi
         (None, None) => Ok(None),
     }
 }
+
+/// The public half of the key in a file, if there is one. Needs no database.
+pub fn public_of(path: &Path) -> Result<Option<[u8; 32]>, KeyFileError> {
+    let found = KIND.read(path)?;
+    Ok(found.map(|bytes| FileSigner(SigningKey::from_bytes(&bytes)).public()))
+}

@@ -8,9 +8,12 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::audit::AuditStep;
+use super::backup::restore::RestoreOptions;
+use super::backup::{self, BackupOptions, BackupStep};
 use super::bench::{self, BenchOptions, ServeOptions};
 use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
+use super::erase::{self, EraseOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
 use super::{apply, audit, consent, doctor, first_run, keys, serve, signal, telemetry, token_key};
@@ -44,6 +47,8 @@ enum Command {
         /// The file; `-` is standard input.
         file: PathBuf,
     },
+    /// Erase a person, with everything that hangs on their clicks; what names them is read from standard input where it is `-`.
+    Erase(EraseOptions),
     /// Look at the database's schema, or bring it up to date.
     Migrate {
         #[command(subcommand)]
@@ -74,6 +79,10 @@ enum Command {
         #[command(subcommand)]
         step: KeysStep,
     },
+    /// Copy the database, sealed, while the server runs: into a new backup in this folder.
+    Backup(BackupOptions),
+    /// Restore a backup into an empty place, and erase again whoever was erased since.
+    Restore(RestoreOptions),
     /// Run every check of this installation, one by one; fails if any does.
     Doctor,
     /// Print the OpenAPI document.
@@ -176,6 +185,8 @@ fn dispatch(
             outcome?;
         }
         Command::Keys { step } => keys_step(&Config::load(options)?, &step, json)?,
+        Command::Backup(backup) => backup_step(&Config::load(options)?, backup, json)?,
+        Command::Restore(restore) => restore_step(options, &restore, json)?,
         Command::Openapi => print(&openapi::text())?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "einklang", &mut std::io::stdout());
@@ -208,6 +219,10 @@ fn dispatch(
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(apply::apply(&config, &file, json))?)?;
         }
+        Command::Erase(options_of) => {
+            let config = Config::load(options)?;
+            print(&start(&config)?.block_on(erase::erase(&config, options_of, json))?)?;
+        }
         Command::Migrate { step } => {
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(migrate::migrate(&config, step, &SystemClock, json))?)?;
@@ -226,6 +241,36 @@ fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {
         KeysStep::RotateSigning => print(&start(config)?.block_on(token_key::replace(config, json))?)?,
     }
     Ok(())
+}
+
+fn backup_step(config: &Config, BackupOptions { folder, step }: BackupOptions, json: bool) -> Outcome {
+    let runtime = start(config)?;
+    let text = match (step, folder) {
+        (Some(BackupStep::Verify { backup }), _) => backup::verify::verify(config, &backup, json)?,
+        (
+            Some(BackupStep::Prune {
+                folder,
+                keys_older_than,
+                data_older_than,
+            }),
+            _,
+        ) => {
+            let lives = (keys_older_than, data_older_than);
+            runtime.block_on(backup::prune::prune(config, &folder, lives, json))?
+        }
+        (None, Some(folder)) => runtime.block_on(backup::take::take(config, &folder, json))?,
+        // The command line asks for one of both.
+        (None, None) => String::new(),
+    };
+    Ok(print(&text)?)
+}
+
+fn restore_step(options: Options, restore: &RestoreOptions, json: bool) -> Outcome {
+    let data_dir = restore.into.clone().or(options.data_dir.clone());
+    let config = Config::load(Options { data_dir, ..options })?;
+    let restored = start(&config)?.block_on(backup::restore::restore(&config, restore))?;
+    print(&restored.text(json))?;
+    Ok(restored.verdict()?)
 }
 
 fn audit_step(config: &Config, step: AuditStep, json: bool) -> Outcome {

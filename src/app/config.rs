@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub mod backup;
 pub mod options;
 pub mod requests;
 pub mod roots;
 pub mod tokens;
 
+use self::backup::BackupConfig;
 pub use self::options::Options;
 use self::requests::RequestConfig;
 use self::roots::RootConfig;
@@ -49,8 +51,11 @@ struct FileKeys {
     audit_key_file: Option<PathBuf>,
     audit_guard_file: Option<PathBuf>,
     audit_name: Option<String>,
+    backup_key_file: Option<PathBuf>,
+    pg_bin_dir: Option<PathBuf>,
     erasure_journal_dir: Option<PathBuf>,
     journal_key_file: Option<PathBuf>,
+    remains_hours: Option<u32>,
     token_key_file: Option<PathBuf>,
     token_other_key_files: Option<Vec<PathBuf>>,
     token_issuer: Option<String>,
@@ -103,10 +108,14 @@ pub struct Config {
     pub audit_guard_file: PathBuf,
     /// What the audit logs' origins begin with.
     pub audit_name: String,
+    /// Backups.
+    pub backup: BackupConfig,
     /// The erasure journal's folder.
     pub erasure_journal_dir: PathBuf,
     /// The erasure journal's key's file.
     pub journal_key_file: PathBuf,
+    /// Hours after which PostgreSQL keeps nothing of an erasure any more.
+    pub remains_hours: u32,
     /// Bearer tokens.
     pub tokens: TokenConfig,
     /// Requests of people.
@@ -187,6 +196,7 @@ const DEFAULT_REQUESTS_PER_MINUTE: u32 = 60_000;
 const DEFAULT_QUEUE_CAPACITY: usize = 8_192;
 const DEFAULT_AUDIT_CHECK_HOURS: u32 = 24;
 const DEFAULT_AUDIT_PUSH_SECONDS: u32 = 3_600;
+const DEFAULT_REMAINS_HOURS: u32 = 24;
 /// A name that nobody can own: production has to say what its logs are called.
 pub const DEFAULT_AUDIT_NAME: &str = "einklang.invalid";
 
@@ -213,6 +223,7 @@ impl Config {
         let roots = RootConfig::of(&mut options, &mut file)?;
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
         let requests = RequestConfig::of(&options.requests, &mut file)?;
+        let backup = BackupConfig::of(&options, &mut file, &data_dir);
         let allow_private = options
             .audit_push_allow_private
             .or(file.audit_push_allow_private)
@@ -240,6 +251,7 @@ impl Config {
                 .or(file.audit_guard_file)
                 .unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
+            backup,
             erasure_journal_dir: options
                 .erasure_journal_dir
                 .or(file.erasure_journal_dir)
@@ -248,6 +260,10 @@ impl Config {
                 .journal_key_file
                 .or(file.journal_key_file)
                 .unwrap_or_else(|| in_data("journal.key")),
+            remains_hours: options
+                .remains_hours
+                .or(file.remains_hours)
+                .unwrap_or(DEFAULT_REMAINS_HOURS),
             tokens,
             requests,
             audit_check_hours: options

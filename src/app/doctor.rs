@@ -3,6 +3,8 @@
 //! Promise: it makes and changes nothing, not even a schema that is behind. A check that cannot be made because an
 //! earlier one failed is left out.
 
+mod remains;
+
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -194,6 +196,8 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
     let root = root_key::look(config, store).await;
     let root = keys(config, store, root, sheet).await;
     waiting(store, clock, sheet).await;
+    remains::journal(config, sheet);
+    remains::remains(config, store, clock, sheet).await;
     if let Some(root) = root {
         search(config, store, root, sheet).await;
     }

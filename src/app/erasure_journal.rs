@@ -12,11 +12,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::config::Config;
 use super::key_file::{KeyFileError, Kind};
+use super::system::SystemClock;
 use crate::domain::ids::ClickId;
-use crate::domain::journal::{self, JournalLine};
+use crate::domain::journal::{self, Act, JournalLine};
 use crate::domain::keys::Secret;
-use crate::flow::Entropy;
 use crate::flow::journal::{Journal, JournalFailed};
+use crate::flow::{Clock, Entropy};
 
 const KIND: Kind = Kind {
     name: "journal key",
@@ -90,11 +91,30 @@ impl FileJournal {
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(file)?;
-        Ok(Self {
-            path,
+        let journal = Self {
+            path: path.clone(),
             key,
             file: Mutex::new(opened),
-        })
+        };
+        journal.begin().map_err(file)?;
+        Ok(journal)
+    }
+
+    /// Says in a new file since when it is kept: a restore has to know whether it reaches back to the backup.
+    fn begin(&self) -> io::Result<()> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.lock()?;
+        let opening = JournalLine {
+            at_ms: SystemClock.now_ms(),
+            tenant: 0,
+            act: Act::Opened,
+        };
+        let begun = match file.seek(SeekFrom::End(0)) {
+            Ok(0) => append(&mut file, &[opening]),
+            other => other.map(|_| ()),
+        };
+        file.unlock()?;
+        begun
     }
 
     fn write(&self, lines: &[JournalLine]) -> io::Result<()> {
@@ -147,13 +167,29 @@ pub fn key(config: &Config) -> Result<Option<Secret>, JournalError> {
     Ok(found.map(|bytes| Secret::new(*bytes)))
 }
 
-/// Every line of every node, file by file in the order they were written. A folder that is not there holds none.
-pub fn read(folder: &Path) -> Result<Vec<JournalLine>, JournalError> {
-    let mut lines = Vec::new();
-    for path in files(folder)? {
+/// One node's file.
+#[derive(Debug)]
+pub struct NodeJournal {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its lines, in the order they were written.
+    pub lines: Vec<JournalLine>,
+}
+
+/// Every node's file, with every line. A folder that is not there holds none.
+pub fn read_all(folder: &Path) -> Result<Vec<NodeJournal>, JournalError> {
+    let read = |path: PathBuf| {
+        let mut lines = Vec::new();
         read_file(&path, &mut lines)?;
-    }
-    Ok(lines)
+        Ok(NodeJournal { path, lines })
+    };
+    files(folder)?.into_iter().map(read).collect()
+}
+
+/// What was done, on every node, file by file in the order it was written. A folder that is not there holds nothing.
+pub fn read(folder: &Path) -> Result<Vec<JournalLine>, JournalError> {
+    let lines = read_all(folder)?.into_iter().flat_map(|one| one.lines);
+    Ok(lines.filter(|line| line.act != Act::Opened).collect())
 }
 
 fn read_file(path: &Path, lines: &mut Vec<JournalLine>) -> Result<(), JournalError> {
@@ -200,7 +236,6 @@ mod tests {
     use super::*;
     use crate::app::config::Options;
     use crate::app::system::SystemEntropy;
-    use crate::domain::journal::Act;
 
     fn config(folder: &Path) -> Config {
         let options = Options {
@@ -230,7 +265,7 @@ mod tests {
         let path = config.erasure_journal_dir.join("node-0.jsonl");
         let whole = fs::read(&path).expect("read");
         // Every way in which a crash can cut the second line off, and what comes after it.
-        let first = line(1).encode().len();
+        let first = whole.len() - line(2).encode().len();
         for end in first..whole.len() {
             fs::write(&path, &whole[..end]).expect("cut");
             assert_eq!(read(&config.erasure_journal_dir).expect("read"), [line(1)]);
@@ -254,7 +289,7 @@ mod tests {
         fs::write(&path, text.replacen("\"tenant\":1", "\"tenant\":", 1)).expect("spoilt");
         assert!(matches!(
             read(&config.erasure_journal_dir),
-            Err(JournalError::Broken(_, 1))
+            Err(JournalError::Broken(_, 2))
         ));
     }
 

@@ -22,6 +22,7 @@ use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
 use crate::flow::audit::packs::PackFlow;
 use crate::flow::audit::push::Pusher;
+use crate::flow::erasure::Remains;
 use crate::flow::keys::KeysFlow;
 use crate::flow::privacy::PrivacyFlow;
 use crate::flow::requests::RequestsFlow;
@@ -42,6 +43,8 @@ const PUSH_LOOK_EVERY: Duration = Duration::from_secs(1);
 const KEYS_EVERY: Duration = Duration::from_mins(1);
 /// How often it is looked whether something is to be done about people's requests.
 const REQUESTS_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked whether what erasures left behind is to be written anew.
+const REMAINS_EVERY: Duration = Duration::from_mins(5);
 /// How often keys and partitions of coming months are made, and quiet callers forgotten.
 const HOUSEKEEPING_EVERY: Duration = Duration::from_hours(1);
 
@@ -138,6 +141,8 @@ pub async fn serve(
     besides.spawn(make_packs(app.packs.clone(), stop.clone()));
     besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
     besides.spawn(requests(app.requests.clone(), stop.clone()));
+    let remains = Remains::new(Arc::clone(&app.live), config.remains_hours);
+    besides.spawn(rewrite(remains, stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
     }
@@ -287,6 +292,22 @@ async fn requests(flow: RequestsFlow, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = round => {}
+        }
+    }
+}
+
+/// Has PostgreSQL write anew what erasures left behind.
+async fn rewrite(remains: Remains, stop: CancellationToken) {
+    let mut look = tokio::time::interval(REMAINS_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = look.tick() => {
+                if let Err(error) = remains.sweep().await {
+                    tracing::warn!(%error, "what erasures left behind cannot be written anew yet");
+                }
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::flow::audit::{AuditFlow, CheckpointSigner, Guard, LogKeeper};
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::erasure::ErasureFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::{Identity, IdentityFlow, KeySource, TokenSettings};
@@ -76,6 +77,11 @@ pub enum StartError {
     /// The database.
     #[error("The database cannot be opened: {0}")]
     Store(#[from] StoreError),
+    /// A restore into this database has not ended.
+    #[error(
+        "A restore into this database has not ended, so people who were erased may be in it. Run the restore again."
+    )]
+    HalfRestored,
     /// The routing data.
     #[error("The configuration in the database cannot be read: {0}")]
     Flow(#[from] FlowError),
@@ -115,9 +121,31 @@ pub async fn open(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<(Store, Arc<Live>), StartError> {
-    let registries = registries::load(config)?;
     make_folder(&config.data_dir)?;
     let store = Store::connect(&config.database_url).await?;
+    if store.is_half_restored().await? {
+        return Err(StartError::HalfRestored);
+    }
+    bring_up(store, config, clock, entropy).await
+}
+
+/// The same for a database that is being restored.
+pub(super) async fn open_unserved(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Store, Arc<Live>), StartError> {
+    let store = Store::connect(&config.database_url).await?;
+    bring_up(store, config, clock, entropy).await
+}
+
+async fn bring_up(
+    store: Store,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<(Store, Arc<Live>), StartError> {
+    let registries = registries::load(config)?;
     store.migrate(clock.now_ms().div_euclid(1_000)).await?;
     // A server that was killed between an erasure and its tidying up left old pages behind.
     store.scrub().await?;
@@ -186,7 +214,8 @@ pub async fn build(
         click: ClickFlow::new(Arc::clone(&live), ledger.clone()),
         explain: ExplainFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone()),
         conversion,
-        consent: ConsentFlow::new(Arc::clone(&live), ledger),
+        consent: ConsentFlow::new(Arc::clone(&live), ledger.clone()),
+        erasure: ErasureFlow::new(Arc::clone(&live), ledger),
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
         signal: SignalFlow::new(Arc::clone(&live)),
@@ -200,6 +229,7 @@ pub async fn build(
     let settings = Settings {
         requests_per_minute: config.requests_per_minute,
         proxies: config.trusted_proxies.clone(),
+        remains_hours: config.remains_hours,
     };
     let (router, gate) = router(flows, settings);
     Ok(App {
@@ -269,7 +299,7 @@ pub fn pushers(config: &Config, live: &Arc<Live>) -> Vec<Pusher> {
 
 /// The writer has a thread of its own: the commit does not wait for a busy handler, nor a handler for the commit. So
 /// have checkpoints, which neither should wait for.
-fn start_thread(
+pub(super) fn start_thread(
     name: &str,
     run: impl Future<Output = ()> + Send + 'static,
 ) -> Result<JoinHandle<()>, StartError> {
@@ -327,7 +357,7 @@ impl App {
     }
 }
 
-async fn join(thread: JoinHandle<()>) {
+pub(super) async fn join(thread: JoinHandle<()>) {
     let name = thread.thread().name().unwrap_or_default().to_owned();
     let joined = tokio::task::spawn_blocking(move || thread.join()).await;
     if !matches!(joined, Ok(Ok(()))) {

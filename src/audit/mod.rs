@@ -6,6 +6,7 @@
 //! a log that proves itself offline, `pack` is what it says of a period. `check` compares a stored log with itself.
 
 pub mod bundle;
+pub mod certificate;
 pub mod check;
 pub mod export;
 pub mod frontier;

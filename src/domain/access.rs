@@ -124,6 +124,11 @@ pub const TABLE: &[(&str, &[Role])] = &[
     // An order's name is a shop's own: a manager, who has many shops, names the conversion.
     ("change_conversion_by_order", &[Shop]),
     ("send_consent_signal", &[Shop, Privacy]),
+    ("create_erasure", &[Privacy]),
+    // None of them says who was erased.
+    ("list_erasures", READ),
+    ("read_erasure", READ),
+    ("read_erasure_certificate", READ),
     ("list_consent_records", READ),
     // An auditor sees it without what was sealed.
     ("read_consent_record", READ),

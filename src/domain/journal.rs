@@ -18,6 +18,8 @@ pub type Suppressed = ([u8; 32], i64);
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
+    /// The file was made: whatever was done before stands in no line of it.
+    Opened,
     /// Clicks were erased with everything that hangs on them.
     Erase {
         /// Their references ([`click_reference`]).
@@ -82,6 +84,7 @@ struct Text {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
+    Opened,
     Erase,
     Block,
     Purge,
@@ -106,6 +109,7 @@ impl JournalLine {
             cut_off_ms: None,
         };
         match &self.act {
+            Act::Opened => text.kind = Kind::Opened,
             Act::Erase { clicks, entries } => {
                 (text.kind, text.clicks, text.entries) = (Kind::Erase, hashes(clicks), ends(entries));
             }
@@ -130,6 +134,15 @@ impl JournalLine {
         }
         let act = match text {
             Text {
+                kind: Kind::Opened,
+                tenant: 0,
+                clicks: None,
+                entries: None,
+                class: None,
+                cut_off_ms: None,
+                ..
+            } => Act::Opened,
+            Text {
                 kind: Kind::Purge,
                 clicks: None,
                 entries: None,
@@ -151,7 +164,7 @@ impl JournalLine {
                 match kind {
                     Kind::Erase => Act::Erase { clicks, entries },
                     Kind::Block => Act::Block { clicks, entries },
-                    Kind::Purge => return Err(NotALine),
+                    Kind::Opened | Kind::Purge => return Err(NotALine),
                 }
             }
             _ => return Err(NotALine),
@@ -203,6 +216,20 @@ mod tests {
                 assert_eq!(JournalLine::parse(&text.as_bytes()[..end]), Err(NotALine));
             }
         }
+    }
+
+    #[test]
+    fn the_line_that_opens_a_file_says_when_and_nothing_else() {
+        let text = "{\"v\":1,\"at_ms\":7,\"tenant\":0,\"kind\":\"opened\"}\n";
+        let line = JournalLine {
+            at_ms: 7,
+            tenant: 0,
+            act: Act::Opened,
+        };
+        assert_eq!(line.encode(), text);
+        assert_eq!(JournalLine::parse(text.as_bytes()), Ok(line));
+        let of_one = text.replace("\"tenant\":0", "\"tenant\":1");
+        assert_eq!(JournalLine::parse(of_one.as_bytes()), Err(NotALine));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod report;
 pub mod routing;
 pub mod signal;
 pub mod signature;
+pub mod stream;
 pub mod subject_request;
 pub mod tcf;
 pub mod token;

@@ -202,7 +202,7 @@ fn problem(status: &str, words: &str, shown: &Problem) -> BTreeMap<String, RefOr
 }
 
 /// 404 of the log.
-struct NotThere;
+pub(super) struct NotThere;
 
 impl IntoResponses for NotThere {
     fn responses() -> BTreeMap<String, RefOr<Described>> {

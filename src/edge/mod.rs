@@ -8,6 +8,7 @@ pub mod click;
 pub mod consent;
 pub mod contract;
 pub mod correction;
+pub mod erasure;
 pub mod evidence_packs;
 pub mod explain;
 mod explain_answer;

@@ -11,8 +11,8 @@ use super::postback_schema::PostbackAnswer;
 use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
-    audit, audit_check, click, consent, contract, correction, evidence_packs, explain, health, keys, objects,
-    opendsr, postback, records, report, requests, signal, token,
+    audit, audit_check, click, consent, contract, correction, erasure, evidence_packs, explain, health, keys,
+    objects, opendsr, postback, records, report, requests, signal, token,
 };
 
 /// The parts of the document that belong to no operation.
@@ -36,6 +36,7 @@ use super::{
         (name = "click", description = "Tracking links, followed by visitors."),
         (name = "consent", description = "Changes of consent that a shop forwards, what a signal says, and why a decision is what it is."),
         (name = "consent-records", description = "What each decision was made on, as a record, as a receipt, and decided again."),
+        (name = "erasures", description = "Erasing a person, what went, and its certificate."),
         (name = "goals", description = "What counts as a conversion in a campaign."),
         (name = "health", description = "Whether the server lives and can work."),
         (name = "keys", description = "Which keys encrypt what, and how far their rotation is; never a key itself."),
@@ -93,6 +94,7 @@ fn parts() -> Vec<Document> {
         postback::batch_routes().into_openapi(),
         correction::routes().into_openapi(),
         consent::routes().into_openapi(),
+        erasure::routes().into_openapi(),
         audit::routes().into_openapi(),
         records::routes().into_openapi(),
         report::routes().into_openapi(),

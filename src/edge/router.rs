@@ -14,11 +14,12 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::auth::{Gate, guard};
 use super::consent::ConsentRoutes;
+use super::erasure::ErasureRoutes;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
-    audit, audit_check, click, consent, correction, evidence_packs, explain, health, keys, objects, openapi,
-    opendsr, postback, records, report, requests, signal, token,
+    audit, audit_check, click, consent, correction, erasure, evidence_packs, explain, health, keys, objects,
+    openapi, opendsr, postback, records, report, requests, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -28,6 +29,7 @@ use crate::flow::audit::packs::PackFlow;
 use crate::flow::click::ClickFlow;
 use crate::flow::consent::ConsentFlow;
 use crate::flow::conversion::ConversionFlow;
+use crate::flow::erasure::ErasureFlow;
 use crate::flow::explain::ExplainFlow;
 use crate::flow::health::HealthFlow;
 use crate::flow::identity::IdentityFlow;
@@ -54,6 +56,8 @@ pub struct Flows {
     pub conversion: ConversionFlow,
     /// Consent changes.
     pub consent: ConsentFlow,
+    /// Erasures.
+    pub erasure: ErasureFlow,
     /// Consent records.
     pub records: RecordsFlow,
     /// Explanations of decisions.
@@ -85,6 +89,8 @@ pub struct Settings {
     pub requests_per_minute: NonZeroU32,
     /// Proxies whose forwarded addresses count.
     pub proxies: Vec<ipnet::IpNet>,
+    /// Hours after which PostgreSQL keeps nothing of an erasure any more.
+    pub remains_hours: u32,
 }
 
 /// The router, and the gate whose quotas have to be tidied up from time to time.
@@ -96,6 +102,11 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         settings.proxies,
     );
     let gate = Arc::new(gate);
+    let erasures = ErasureRoutes {
+        erasure: flows.erasure,
+        audit: flows.audit.clone(),
+        remains_hours: settings.remains_hours,
+    };
     let (plain, _) = click::routes()
         .with_state(flows.click)
         .merge(postback::routes().with_state(flows.conversion.clone()))
@@ -104,6 +115,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
             consent: flows.consent,
             conversion: flows.conversion.clone(),
         }))
+        .merge(erasure::routes().with_state(erasures))
         .merge(audit::routes().with_state(flows.audit))
         .merge(records::routes().with_state(flows.records))
         .merge(explain::routes().with_state(flows.explain))

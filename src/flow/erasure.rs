@@ -11,11 +11,15 @@ use super::consent::{About, reference};
 use super::ledger::Ledger;
 use super::ledger::command::{Command, EraseCommand, Reply};
 use super::{FlowError, Live};
+use crate::domain::campaign::Shop;
 use crate::domain::erasure::{Door, Ground};
 use crate::domain::event::Actor;
 use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::ShopRoute;
+pub use crate::store::batch::erase::SUPPRESSION_SECONDS;
+pub use crate::store::erasures::Erasure;
+use crate::store::remains::Rewritten;
 
 /// Who has somebody erased.
 #[derive(Debug, Clone)]
@@ -93,5 +97,69 @@ impl ErasureFlow {
             Ok(_) => Err(FlowError::Refused(Reason::Internal)),
             Err(_) => Err(FlowError::Refused(Reason::Unavailable)),
         }
+    }
+    /// The number of a tenant's shop.
+    pub async fn shop(&self, tenant: i64, id: Uuid) -> Result<i64, FlowError> {
+        let shop: Option<Shop> = self.live.store().reader().find(tenant, id).await?;
+        Ok(shop.ok_or(FlowError::Missing("shop"))?.object.number)
+    }
+
+    /// A tenant's acts of erasing behind one of them, oldest first.
+    pub async fn list(
+        &self,
+        tenant: i64,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<Erasure>, FlowError> {
+        Ok(self.live.store().reader().erasures(tenant, after, limit).await?)
+    }
+
+    /// One act.
+    pub async fn read(&self, tenant: i64, id: Uuid) -> Result<Erasure, FlowError> {
+        let found = self.live.store().reader().erasure(tenant, id).await?;
+        found.ok_or(FlowError::Refused(Reason::NotFound))
+    }
+}
+
+/// Has PostgreSQL write anew what erasures left behind, in time.
+#[derive(Clone)]
+pub struct Remains {
+    live: Arc<Live>,
+    /// By when nothing may be left, in milliseconds from the erasure.
+    horizon_ms: i64,
+}
+
+impl Remains {
+    /// Over the shared parts. Nothing is left after so many hours.
+    pub fn new(live: Arc<Live>, hours: u32) -> Self {
+        Self {
+            live,
+            horizon_ms: i64::from(hours) * 3_600_000,
+        }
+    }
+
+    /// Rewrites the months whose oldest debt has had half its time: later ones share it, since clicks wait meanwhile. Returns
+    /// how many months were done.
+    pub async fn sweep(&self) -> Result<u32, FlowError> {
+        let (store, now_ms) = (self.live.store(), self.live.now_ms());
+        let mut done = 0;
+        let mut oldest_ms = now_ms;
+        for owed in store.owed().await? {
+            let is_due = owed.since_ms + self.horizon_ms / 2 <= now_ms;
+            let rewritten = if is_due {
+                store.rewrite_month(owed.month).await?
+            } else {
+                Rewritten::Later
+            };
+            if rewritten == Rewritten::Done {
+                done += 1;
+            } else {
+                oldest_ms = oldest_ms.min(owed.since_ms);
+            }
+        }
+        let owed_s = (now_ms - oldest_ms).div_euclid(1_000);
+        metrics::gauge!("einklang_remains_owed_seconds")
+            .set(u32::try_from(owed_s).map_or(f64::MAX, f64::from));
+        Ok(done)
     }
 }

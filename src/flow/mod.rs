@@ -23,6 +23,7 @@ pub mod records;
 pub mod refusals;
 pub mod report;
 pub mod requests;
+pub mod restore;
 pub mod rotation;
 pub mod signal;
 

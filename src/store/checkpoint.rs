@@ -6,7 +6,7 @@
 //! WAL, so that no old page keeps what was erased.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -48,6 +48,9 @@ pub(super) struct Checkpoints {
     due: Arc<Notify>,
     closed: Arc<AtomicBool>,
     scrub_owed: Arc<AtomicBool>,
+    /// How many erasures asked for a scrub, and how many of them one has followed.
+    asked: Arc<AtomicU64>,
+    followed: Arc<Mutex<u64>>,
 }
 
 /// What a checkpoint came to.
@@ -66,6 +69,8 @@ impl Checkpoints {
             due: Arc::default(),
             closed: Arc::default(),
             scrub_owed: Arc::default(),
+            asked: Arc::default(),
+            followed: Arc::default(),
         }
     }
 
@@ -126,9 +131,18 @@ impl Checkpoints {
     }
 
     /// Moves everything and truncates the WAL. A reader that is still in an old page keeps this from ending; it is then
-    /// owed, and a timer tries again.
+    /// owed, and a timer tries again. Erasures that come while one is under way share the next.
     pub(super) async fn scrub(&self) -> Result<(), StoreError> {
+        let ticket = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
         self.scrub_owed.store(true, Ordering::Relaxed);
+        let mut followed = self.followed.lock().await;
+        if *followed >= ticket {
+            return Ok(());
+        }
+        // Most of it is moved while batches go on.
+        let this = self.clone();
+        let _ = tokio::task::spawn_blocking(move || this.checkpoint("PASSIVE")).await;
+        let asked = self.asked.load(Ordering::Acquire);
         let _turn = self.turn.lock().await;
         let this = self.clone();
         let moved = tokio::task::spawn_blocking(move || this.truncate()).await;
@@ -138,6 +152,7 @@ impl Checkpoints {
             Err(_) => true,
         };
         self.scrub_owed.store(busy, Ordering::Relaxed);
+        *followed = asked;
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 
 mod approvals;
 pub mod audit;
+pub mod backup;
 pub mod batch;
 mod campaigns;
 pub mod cells;
@@ -14,6 +15,7 @@ mod checkpoint;
 pub mod condition;
 pub mod connect;
 pub mod conversions;
+pub mod erasures;
 pub mod held;
 pub mod key_use;
 pub mod keys;
@@ -22,6 +24,8 @@ pub mod objects;
 pub mod policies;
 pub mod purge;
 pub mod records;
+pub mod remains;
+pub mod replay;
 pub mod reports;
 pub mod requests;
 pub mod roots;

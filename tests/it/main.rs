@@ -33,6 +33,7 @@ mod concurrency;
 mod consent;
 mod correction;
 mod decision;
+mod erasure;
 mod evidence_packs;
 mod explain;
 mod hostile_tokens;

@@ -1,7 +1,8 @@
 //! The command line's group `audit`: what the operator can look at, and what anyone can check with a log's public key.
 //!
-//! `verify` and `verify-proof` need no server, no database and no configuration: they read files and nothing else.
+//! The `verify` commands need no server, no database and no configuration: they read files and nothing else.
 
+pub mod certificate;
 pub mod check;
 pub mod source;
 pub mod verify;
@@ -62,6 +63,14 @@ pub enum OfflineStep {
         #[arg(long, value_name = "FILE")]
         entry: PathBuf,
     },
+    /// Verify offline that a certificate of erasure is the log's word, and print what it says.
+    VerifyCertificate {
+        /// The certificate, as `GET /v1/erasures/{id}/certificate` answered it.
+        certificate: PathBuf,
+        /// The log's public key: a verifier key (`origin+id+key`), or a file with one or with PEM.
+        #[arg(long, value_name = "PUBLIC_KEY")]
+        key: String,
+    },
 }
 
 /// Runs an offline command: what is to be printed, and whether all was well.
@@ -87,6 +96,11 @@ pub fn run(step: &OfflineStep, json: bool) -> Result<(String, verify::Verdict), 
             let proof = source::read_small(proof, "the proof")?;
             let entry = source::read_small(entry, "the entry")?;
             Ok(verify::proof_told(&proof, &key, &entry, json))
+        }
+        OfflineStep::VerifyCertificate { certificate, key } => {
+            let key = verify::read_key(key)?;
+            let certificate = source::read_small(certificate, "the certificate")?;
+            Ok(certificate::told(&certificate, &key, json))
         }
     }
 }

@@ -88,6 +88,12 @@ pub struct Options {
     /// The host name that the audit logs' origins begin with; fixed for a log once it is signed [default: einklang.invalid].
     #[arg(long, env = "EINKLANG_AUDIT_NAME", value_name = "NAME", global = true)]
     pub audit_name: Option<String>,
+    /// The file of the key that backups are sealed with, made by the first one; never part of a backup [default: backup.key in the data folder].
+    #[arg(long, env = "EINKLANG_BACKUP_KEY_FILE", value_name = "FILE", global = true)]
+    pub backup_key_file: Option<PathBuf>,
+    /// The folder of PostgreSQL's `pg_dump` and `pg_restore` [default: found by PATH].
+    #[arg(long, env = "EINKLANG_PG_BIN_DIR", value_name = "FOLDER", global = true)]
+    pub pg_bin_dir: Option<PathBuf>,
     /// The folder of the erasure journal, kept apart from the database and out of its backups [default: journal in the data folder].
     #[arg(
         long,
@@ -99,6 +105,9 @@ pub struct Options {
     /// The file of the erasure journal's key, kept out of every backup of the database [default: journal.key in the data folder].
     #[arg(long, env = "EINKLANG_JOURNAL_KEY_FILE", value_name = "FILE", global = true)]
     pub journal_key_file: Option<PathBuf>,
+    /// Hours after which PostgreSQL keeps nothing of an erasure in its pages any more; `doctor` and a metric watch it [default: 24].
+    #[arg(long, env = "EINKLANG_REMAINS_HOURS", value_name = "HOURS", global = true)]
+    pub remains_hours: Option<u32>,
     /// The file of the key that signs our own tokens [default: token.key in the data folder].
     #[arg(long, env = "EINKLANG_TOKEN_KEY_FILE", value_name = "FILE", global = true)]
     pub token_key_file: Option<PathBuf>,

@@ -2,6 +2,7 @@
 //!
 //! Promise: nothing is signed that does not extend what was signed before, and nothing is signed that is not durable.
 
+pub mod certificate;
 pub mod check;
 pub mod clicks;
 pub mod days;

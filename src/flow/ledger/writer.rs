@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use leaves::{Leaves, click_batch};
+use tokio::sync::oneshot;
 
 use super::command::{ClickCommand, Command, EraseCommand, Reply, Token, UntrackedCommand};
 use super::{Job, Missed, Unavailable};
@@ -24,11 +25,11 @@ use crate::domain::refusal::Untracked;
 use crate::domain::routing::{Routing, TenantRoute};
 use crate::flow::journal::Journal;
 use crate::flow::{FlowError, Live};
-use crate::store::StoreError;
 use crate::store::batch::counters::{Counters, UntrackedKey};
 use crate::store::batch::facts::{ClickFacts, OrderFacts, OrderRef};
 use crate::store::batch::rows::{ClickRow, ConsentRow, ConversionRow};
 use crate::store::tx::Batch;
+use crate::store::{Store, StoreError};
 
 /// How often a batch that lost a race is decided anew.
 const RACES: usize = 3;
@@ -41,6 +42,14 @@ pub(super) struct Writer {
     lane: i64,
     missed: Missed,
     journal: Arc<dyn Journal>,
+}
+
+/// A batch that was written.
+struct Settled {
+    /// The answers.
+    replies: Vec<Result<Reply, Unavailable>>,
+    /// The places of those that erased somebody.
+    erasing: Vec<usize>,
 }
 
 /// Why a batch was not written.
@@ -98,20 +107,29 @@ impl Writer {
     pub(super) async fn process(&self, jobs: Vec<Job>) {
         metrics::histogram!("einklang_batch_commands")
             .record(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
-        let replies = self.settle(&jobs).await;
-        for (job, reply) in jobs.into_iter().zip(replies) {
+        let Settled { replies, erasing } = self.settle(&jobs).await;
+        let erasing: HashSet<usize> = erasing.into_iter().collect();
+        let mut after_scrub = Vec::with_capacity(erasing.len());
+        for (place, (job, reply)) in jobs.into_iter().zip(replies).enumerate() {
             count_reply(&reply);
+            if erasing.contains(&place) {
+                after_scrub.push((job.answer, reply));
+                continue;
+            }
             // A caller that went away does not need its answer.
             let _ = job.answer.send(reply);
         }
+        if !after_scrub.is_empty() {
+            tokio::spawn(scrub_and_answer(self.live.store().clone(), after_scrub));
+        }
     }
 
-    async fn settle(&self, jobs: &[Job]) -> Vec<Result<Reply, Unavailable>> {
+    async fn settle(&self, jobs: &[Job]) -> Settled {
         let mut left_out = HashSet::new();
         let mut races = 0;
         while races < RACES {
             match self.attempt(jobs, races == 0, &left_out).await {
-                Ok(replies) => return replies,
+                Ok(settled) => return settled,
                 Err(Failed::Store(StoreError::Raced)) => races += 1,
                 // Each time there are more of them, so this ends.
                 Err(Failed::Journal(erasing)) => left_out.extend(erasing),
@@ -126,17 +144,23 @@ impl Writer {
                 }
             }
         }
-        jobs.iter().map(|_| Err(Unavailable)).collect()
+        Settled {
+            replies: jobs.iter().map(|_| Err(Unavailable)).collect(),
+            erasing: Vec::new(),
+        }
     }
 
-    async fn one_by_one(&self, jobs: &[Job]) -> Vec<Result<Reply, Unavailable>> {
-        let mut replies = Vec::with_capacity(jobs.len());
-        for job in jobs {
+    async fn one_by_one(&self, jobs: &[Job]) -> Settled {
+        let (mut replies, mut erasing) = (Vec::with_capacity(jobs.len()), Vec::new());
+        for (place, job) in jobs.iter().enumerate() {
             match self
                 .attempt(std::slice::from_ref(job), false, &HashSet::new())
                 .await
             {
-                Ok(reply) => replies.extend(reply),
+                Ok(settled) => {
+                    erasing.extend(settled.erasing.iter().map(|_| place));
+                    replies.extend(settled.replies);
+                }
                 Err(Failed::Journal(_)) => replies.push(Err(Unavailable)),
                 Err(Failed::Store(error)) => {
                     tracing::error!(%error, "a command failed");
@@ -144,18 +168,13 @@ impl Writer {
                 }
             }
         }
-        replies
+        Settled { replies, erasing }
     }
 
     /// One transaction over these commands but for those that are left out. The first time it may rely on the routing
     /// data that we have, where nothing else needs to be looked at before it writes: the database then compares the
     /// version as it commits.
-    async fn attempt(
-        &self,
-        jobs: &[Job],
-        first: bool,
-        left_out: &HashSet<usize>,
-    ) -> Result<Vec<Result<Reply, Unavailable>>, Failed> {
+    async fn attempt(&self, jobs: &[Job], first: bool, left_out: &HashSet<usize>) -> Result<Settled, Failed> {
         let plain = |job: &Job| matches!(job.command, Command::Click(_) | Command::Untracked(_));
         let relied_on = (first && jobs.iter().all(plain)).then(|| self.live.routing().version);
         let mut batch = self.live.store().begin_batch(self.place, relied_on).await?;
@@ -180,14 +199,10 @@ impl Writer {
             self.return_missed(missed);
             return Err(error.into());
         }
-        if erased {
-            // The rows are gone for every reader; this removes what old pages of the file may still hold.
-            // The commit stands whatever becomes of that, so the answers do too; what failed is tried again by a timer.
-            if let Err(error) = self.live.store().scrub().await {
-                tracing::warn!(%error, "old pages of erased rows could not be removed yet");
-            }
-        }
-        Ok(replies)
+        Ok(Settled {
+            replies,
+            erasing: if erased { erasing } else { Vec::new() },
+        })
     }
 
     /// The routing data that this transaction has to decide under: newer than ours where something changed.
@@ -215,6 +230,23 @@ impl Writer {
         for (key, count) in missed {
             *kept.entry(key).or_default() += count;
         }
+    }
+}
+
+/// Answers that wait until old pages hold nothing of those who were erased any more.
+type Waiting = Vec<(
+    oneshot::Sender<Result<Reply, Unavailable>>,
+    Result<Reply, Unavailable>,
+)>;
+
+/// The rows are gone for every reader; this removes what old pages of the file may still hold, beside the batches that
+/// follow. The commit stands whatever becomes of that, so the answers do too; what failed is tried again by a timer.
+async fn scrub_and_answer(store: Store, waiting: Waiting) {
+    if let Err(error) = store.scrub().await {
+        tracing::warn!(%error, "old pages of erased rows could not be removed yet");
+    }
+    for (answer, reply) in waiting {
+        let _ = answer.send(reply);
     }
 }
 

@@ -93,6 +93,8 @@ pub struct CheckState {
     pub conversion_rows: Vec<TenantSum>,
     /// Rows of conversions whose person was erased.
     pub erased_conversions: Vec<TenantSum>,
+    /// Clicks that the acts of erasing speak of.
+    pub erasures: Vec<TenantSum>,
     /// Closed days of untracked clicks.
     pub untracked_days: Vec<DaySum>,
 }
@@ -105,6 +107,7 @@ const CLICKS: &str = "SELECT tenant, COUNT(*) AS events FROM click GROUP BY tena
 const CONVERSIONS: &str = "SELECT tenant, COUNT(*) AS events FROM conversion GROUP BY tenant";
 const ERASED: &str =
     "SELECT tenant, COUNT(*) AS events FROM conversion WHERE click_id IS NULL GROUP BY tenant";
+const ERASURES: &str = "SELECT tenant, CAST(SUM(clicks) AS BIGINT) AS events FROM erasure GROUP BY tenant";
 const DAYS: &str = "SELECT d.tenant, d.day, CAST(COALESCE(SUM(s.events), 0) AS BIGINT) AS events FROM audit_day d \
      LEFT JOIN stat_untracked s ON s.tenant = d.tenant AND s.day = d.day GROUP BY d.tenant, d.day";
 const LOGS: &str = "SELECT log.tenant, log.epoch, log.size, log.origin, edge.size AS edge_size, edge.hashes AS edge_hashes, \
@@ -207,6 +210,7 @@ impl Store {
             click_rows: all(&snapshot, CLICKS, Vec::new()).await?,
             conversion_rows: all(&snapshot, CONVERSIONS, Vec::new()).await?,
             erased_conversions: all(&snapshot, ERASED, Vec::new()).await?,
+            erasures: all(&snapshot, ERASURES, Vec::new()).await?,
             untracked_days: all(&snapshot, DAYS, Vec::new()).await?,
         };
         snapshot.rollback().await?;

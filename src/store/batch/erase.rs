@@ -152,7 +152,7 @@ impl Batch {
     }
 
     /// Writes suppression entries, each with its end in epoch seconds.
-    pub(super) async fn suppress(
+    pub(in crate::store) async fn suppress(
         &mut self,
         tenant: i64,
         mut entries: Vec<Suppressed>,

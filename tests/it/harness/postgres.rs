@@ -161,7 +161,7 @@ fn says_ready(keeper: &mut Child) -> bool {
 }
 
 /// The newest installed server, or the one that `EINKLANG_TEST_PG_BIN` names.
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     if let Some(given) = std::env::var_os("EINKLANG_TEST_PG_BIN") {
         let given = PathBuf::from(given);
         assert!(

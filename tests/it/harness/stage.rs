@@ -123,6 +123,7 @@ impl<'a> Stage<'a> {
         match kind {
             "conversions" => return self.conversion().await.0,
             "approvals" => return self.approval().await,
+            "erasures" => return self.erasure().await,
             // The stage's own click has one.
             "consent-records" => return self.first_of(kind).await,
             _ => {}
@@ -168,6 +169,15 @@ impl<'a> Stage<'a> {
             .as_str()
             .expect("an id")
             .to_owned()
+    }
+
+    /// An act of erasing, with its entry in the signed log.
+    async fn erasure(&mut self) -> String {
+        let body = json!({"customer_ref": self.fresh("customer")});
+        let answer = self.app.privacy().post("/v1/erasures", &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.app.keep_logs().await;
+        answer.member("id")
     }
 
     /// A new conversion of the first tenant, and its order.

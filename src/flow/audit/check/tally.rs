@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::Tenants;
 use crate::audit::check::{Findings, Kind, Seen};
 use crate::domain::campaign::day_text;
+use crate::domain::ids::ErasureId;
 use crate::store::audit::check::{CheckState, TenantSum};
 use crate::store::audit::check_rows::{NamedRow, object_kinds};
 
@@ -18,6 +19,8 @@ pub(super) struct Tally {
     tracked: BTreeMap<i64, i64>,
     /// Clicks that were erased.
     erased: BTreeMap<i64, i64>,
+    /// Those of them that were erased by an act with a row of its own.
+    acts: BTreeMap<i64, i64>,
     /// Accepted postbacks, tests included.
     recorded: BTreeMap<i64, i64>,
     /// Conversions that were purged.
@@ -42,7 +45,15 @@ impl Tally {
         let count = seen.count.unwrap_or(0);
         match (seen.action, seen.outcome) {
             ("click.batch", _) => *self.tracked.entry(tenant).or_default() += count,
-            ("click.erased", _) => *self.erased.entry(tenant).or_default() += count,
+            ("click.erased", _) => {
+                *self.erased.entry(tenant).or_default() += count;
+                if seen
+                    .object
+                    .is_some_and(|object| object.starts_with(ErasureId::PREFIX))
+                {
+                    *self.acts.entry(tenant).or_default() += count;
+                }
+            }
             ("conversions.purged", _) => *self.purged.entry(tenant).or_default() += count,
             ("clicks.untracked", _) => *self.untracked.entry((tenant, day())).or_default() += count,
             ("consent.changed", "granted") => {
@@ -102,6 +113,7 @@ impl Tally {
         let counted = by_tenant(&state.counted_clicks);
         let clicks = by_tenant(&state.click_rows);
         let conversions = by_tenant(&state.conversion_rows);
+        let acts = by_tenant(&state.erasures);
         let tenants: std::collections::BTreeSet<i64> = self
             .tracked
             .keys()
@@ -109,6 +121,7 @@ impl Tally {
             .chain(counted.keys())
             .chain(clicks.keys())
             .chain(conversions.keys())
+            .chain(acts.keys())
             .copied()
             .collect();
         for tenant in tenants {
@@ -119,6 +132,7 @@ impl Tally {
             compare(found, tenant, "rows of clicks", kept, of(&clicks));
             let kept = of(&self.recorded) - of(&self.purged);
             compare(found, tenant, "rows of conversions", kept, of(&conversions));
+            compare(found, tenant, "clicks of erasures", of(&self.acts), of(&acts));
         }
         for sum in &state.erased_conversions {
             if sum.events > 0 && self.erased.get(&sum.tenant).copied().unwrap_or(0) == 0 {
@@ -188,6 +202,7 @@ impl CheckState {
             &mut self.click_rows,
             &mut self.conversion_rows,
             &mut self.erased_conversions,
+            &mut self.erasures,
         ] {
             sums.retain(|one| wanted.hold(one.tenant));
         }

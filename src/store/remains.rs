@@ -1,0 +1,202 @@
+//! What PostgreSQL keeps after an erasure, and writing it anew.
+//!
+//! A deleted row stays in its page until something else is written there; a plain VACUUM left one in eight to be found. So
+//! a month's salts are written anew as a whole, since with a salt the ciphertexts in old pages and log segments could be
+//! opened, and without it they cannot. The other tables' dead rows are freed. A month's debt ends only with those
+//! erasures that were there before its rewriting began.
+
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, Postgres, Row};
+use uuid::Uuid;
+
+use super::connect::{Pools, Store, StoreError};
+
+/// The number of the advisory lock: one node rewrites at a time.
+const REWRITER_LOCK: i64 = 0x6569_6e6b_7265_6d61;
+/// How long a rewriting waits for its table, in milliseconds; clicks wait behind it. Then it is tried again later.
+const LOCK_TIMEOUT_MS: u32 = 200;
+
+/// How often and how long it is waited for older transactions to end.
+const WAITS: u32 = 50;
+const WAIT: Duration = Duration::from_millis(100);
+
+/// A month that is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// The month, as partitions are named.
+    pub month: i64,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// What became of a month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rewritten {
+    /// It is done.
+    Done,
+    /// Another node is at it.
+    Elsewhere,
+    /// A transaction that began before is still open and may see what was deleted; or the table was busy.
+    Later,
+}
+
+/// How PostgreSQL's write-ahead log stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSegments {
+    /// When the oldest segment was last written, in milliseconds since 1970; none where we may not look.
+    pub oldest_ms: Option<i64>,
+    /// Whether old segments are used again with their content.
+    pub recycled: bool,
+    /// Whether segments are archived.
+    pub archived: bool,
+}
+
+impl Store {
+    /// The months that are owed, oldest debt first. None on SQLite, which leaves nothing behind.
+    pub async fn owed(&self) -> Result<Vec<Owed>, StoreError> {
+        let Pools::Postgres { pool, .. } = &self.pools else {
+            return Ok(Vec::new());
+        };
+        let text = "SELECT month, MIN(owed_since_ms) FROM remains GROUP BY month ORDER BY 2, 1";
+        let rows = sqlx::query(text).fetch_all(pool).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Owed {
+                    month: row.try_get(0)?,
+                    since_ms: row.try_get(1)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Writes a month's salts anew and frees the dead rows of the other tables. The salts' table is locked meanwhile:
+    /// clicks of that month wait.
+    pub async fn rewrite_month(&self, month: i64) -> Result<Rewritten, StoreError> {
+        let Pools::Postgres { pool, .. } = &self.pools else {
+            return Ok(Rewritten::Done);
+        };
+        let mut connection = pool.acquire().await?;
+        let lock = format!("SELECT pg_try_advisory_lock({REWRITER_LOCK})");
+        let held: bool = sqlx::query_scalar(AssertSqlSafe(lock))
+            .fetch_one(&mut *connection)
+            .await?;
+        if !held {
+            return Ok(Rewritten::Elsewhere);
+        }
+        let outcome = rewrite(&mut connection, month).await;
+        // The lock is the session's: one that is not in order any more is closed, which lets go of it as well.
+        let release = format!("RESET lock_timeout; SELECT pg_advisory_unlock({REWRITER_LOCK})");
+        let released = sqlx::raw_sql(AssertSqlSafe(release))
+            .execute(&mut *connection)
+            .await;
+        if released.is_err() {
+            drop(connection.detach());
+        }
+        outcome
+    }
+
+    /// How the write-ahead log stands. On SQLite it is truncated after each erasure.
+    pub async fn log_segments(&self) -> Result<Option<LogSegments>, StoreError> {
+        let Pools::Postgres { pool, .. } = &self.pools else {
+            return Ok(None);
+        };
+        let text = "SELECT current_setting('wal_recycle') = 'on', current_setting('archive_mode') <> 'off'";
+        let row = sqlx::query(text).fetch_one(pool).await?;
+        let text = "SELECT CAST(EXTRACT(EPOCH FROM MIN(modification)) * 1000 AS BIGINT) FROM pg_ls_waldir()";
+        // Only for roles that may monitor.
+        let oldest_ms = sqlx::query_scalar(text).fetch_one(pool).await.ok().flatten();
+        Ok(Some(LogSegments {
+            oldest_ms,
+            recycled: row.try_get(0)?,
+            archived: row.try_get(1)?,
+        }))
+    }
+}
+
+/// Whether a transaction is open that began before a moment.
+const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+     AND datname = current_database() AND xact_start < CAST($1 AS TIMESTAMPTZ) AND backend_type <> 'walsender') \
+     OR EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE database = current_database())";
+
+async fn rewrite(connection: &mut PoolConnection<Postgres>, month: i64) -> Result<Rewritten, StoreError> {
+    let owed: Vec<Uuid> = sqlx::query_scalar("SELECT erasure_id FROM remains WHERE month = $1")
+        .bind(month)
+        .fetch_all(&mut **connection)
+        .await?;
+    if owed.is_empty() {
+        return Ok(Rewritten::Done);
+    }
+    // A row is kept for whoever may still see it: every transaction that began before the debts were read has to end.
+    let began: String = sqlx::query_scalar("SELECT CAST(clock_timestamp() AS TEXT)")
+        .fetch_one(&mut **connection)
+        .await?;
+    let mut seen = true;
+    for _ in 0..WAITS {
+        seen = sqlx::query_scalar(SEEN)
+            .bind(&began)
+            .fetch_one(&mut **connection)
+            .await?;
+        if !seen {
+            break;
+        }
+        tokio::time::sleep(WAIT).await;
+    }
+    if seen {
+        return Ok(Rewritten::Later);
+    }
+    let timeout = format!("SET lock_timeout = {LOCK_TIMEOUT_MS}");
+    sqlx::raw_sql(AssertSqlSafe(timeout))
+        .execute(&mut **connection)
+        .await?;
+    for (statement, table) in statements(connection, month).await? {
+        let text = AssertSqlSafe(format!("{statement} {table}"));
+        match sqlx::raw_sql(text).execute(&mut **connection).await {
+            Ok(_) => {}
+            // lock_not_available
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
+                return Ok(Rewritten::Later);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    sqlx::query("DELETE FROM remains WHERE month = $1 AND erasure_id = ANY($2)")
+        .bind(month)
+        .bind(&owed)
+        .execute(&mut **connection)
+        .await?;
+    Ok(Rewritten::Done)
+}
+
+/// What has to be done to which tables, as far as they are there. A conversion is at least as young as its click.
+async fn statements(
+    connection: &mut PoolConnection<Postgres>,
+    month: i64,
+) -> Result<Vec<(&'static str, String)>, StoreError> {
+    const FULL: &str = "VACUUM (FULL)";
+    const PLAIN: &str = "VACUUM (INDEX_CLEANUP ON)";
+    let text = "SELECT n.nspname || '.' || c.relname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                WHERE c.relkind = 'r' AND n.nspname IN ('public', 'vault') ORDER BY 1";
+    let tables: Vec<(String, String)> = sqlx::query_as(text).fetch_all(&mut **connection).await?;
+    let mut found = Vec::new();
+    for (table, name) in tables {
+        let of = |prefix: &str| {
+            let rest = name.strip_prefix(prefix)?;
+            match rest.strip_prefix("_m") {
+                Some(number) => number.parse::<i64>().ok(),
+                None => (rest == "_default").then_some(month),
+            }
+        };
+        if of("click_salt") == Some(month) {
+            found.push((FULL, table));
+        } else if of("click") == Some(month)
+            || of("consent_record") == Some(month)
+            || of("conversion").is_some_and(|recorded| recorded >= month)
+            || ["order_key", "customer_key"].contains(&name.as_str())
+        {
+            found.push((PLAIN, table));
+        }
+    }
+    Ok(found)
+}
