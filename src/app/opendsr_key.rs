@@ -101,9 +101,9 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         (usize::from(*first), rest)
     } else {
         let (digits, rest) = rest.split_at_checked(usize::from(*first & 0x7F))?;
-        let length = digits
-            .iter()
-            .try_fold(0_usize, |all, digit| Some(all.checked_mul(256)? + usize::from(*digit)))?;
+        let length = digits.iter().try_fold(0_usize, |all, digit| {
+            Some(all.checked_mul(256)? + usize::from(*digit))
+        })?;
         (length, rest)
     };
     let (content, rest) = rest.split_at_checked(length)?;
@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn what_is_no_key_or_not_secret_is_refused() {
         let open = file("", 0o644);
-        assert!(matches!(RsaSigner::read(open.path()), Err(OpenDsrKeyError::Open(..))));
+        assert!(matches!(
+            RsaSigner::read(open.path()),
+            Err(OpenDsrKeyError::Open(..))
+        ));
         let body = STANDARD.encode([0x30, 0x82, 0xFF, 0xFF, 1]);
         for text in [
             String::new(),
