@@ -59,6 +59,7 @@ use einklang::domain::keyring::KeyRing;
 use einklang::domain::keys::{Place as Sealed, Secret};
 use einklang::domain::routing::TenantRoute;
 use einklang::store::Store;
+use einklang::store::roots::Roots;
 
 use binary::einklang;
 use clock::START_S;
@@ -193,9 +194,9 @@ impl Run {
     async fn tenant(&self) -> Arc<TenantRoute> {
         let text = std::fs::read_to_string(self.place.data().join("root.key")).expect("a key");
         let digits = text.trim_end().split(':').next_back().expect("digits");
-        let root = Secret::from_slice(&hex::decode(digits).expect("hexadecimal")).expect("a key");
+        let root = Roots::from(Secret::from_slice(&hex::decode(digits).expect("hexadecimal")).expect("a key"));
         let store = Store::connect(&self.url).await.expect("connected");
-        let routing = store.load_routing(&root, START_S * 1_000).await.expect("read");
+        let routing = store.load_routing(&root, START_S * 1_000, None).await.expect("read");
         store.close().await;
         let mut tenants = routing.tenants.values();
         let acme = tenants.find(|route| route.tenant.slug == "acme").expect("acme");

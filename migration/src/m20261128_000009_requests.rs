@@ -58,7 +58,7 @@ CREATE UNIQUE INDEX subject_request_id ON subject_request (tenant, id);
 CREATE UNIQUE INDEX subject_request_external_id ON subject_request (tenant, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX subject_request_due ON subject_request (tenant, due_at_ms)
     WHERE status IN ('pending', 'in_progress');
-CREATE INDEX subject_request_closed ON subject_request (tenant, closed_at_ms);
+CREATE INDEX subject_request_closed ON subject_request (closed_at_ms);
 CREATE TABLE subject_request_event (
     tenant BIGINT NOT NULL,
     request BIGINT NOT NULL,

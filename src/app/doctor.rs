@@ -198,6 +198,7 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
     waiting(store, clock, sheet).await;
     remains::journal(config, sheet);
     remains::remains(config, store, clock, sheet).await;
+    requests(store, clock, sheet).await;
     if let Some(root) = root {
         search(config, store, root, sheet).await;
     }
@@ -329,6 +330,26 @@ fn tenant_keys(rootless: &[String], sheet: &mut Sheet) {
             rootless.join(", ")
         );
         sheet.note("tenant_keys", State::Failed, sentence);
+    }
+}
+
+/// The law's deadline, not ours.
+async fn requests(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
+    match store.reader().case_counts(None, clock.now_ms()).await {
+        Ok(counts) if counts.overdue > 0 => {
+            let sentence = format!(
+                "{} requests of people are overdue, {} more are due within a week. The role privacy finds them with \
+                 GET /v1/subject-requests?overdue=true.",
+                counts.overdue, counts.due_soon
+            );
+            sheet.note("subject_requests", State::Failed, sentence);
+        }
+        Ok(counts) if counts.due_soon > 0 => {
+            let sentence = format!("{} requests of people are due within a week.", counts.due_soon);
+            sheet.note("subject_requests", State::Warning, sentence);
+        }
+        Ok(_) => sheet.note("subject_requests", State::Ok, "No request of a person's is late."),
+        Err(error) => sheet.note("subject_requests", State::Failed, chain(&error)),
     }
 }
 

@@ -61,6 +61,7 @@ impl Problem {
     }
 
     /// The same in OpenDSR's form.
+    #[must_use]
     pub fn in_opendsr(mut self) -> Self {
         self.opendsr = true;
         self

@@ -224,37 +224,38 @@ impl Reader<'_> {
         })
     }
 
-    /// Open cases of OpenDSR that came before this time, oldest first: nobody has to begin them by hand.
-    pub async fn cases_to_run(
-        &self,
-        tenant: i64,
-        before_ms: i64,
-        limit: u64,
-    ) -> Result<Vec<Case>, StoreError> {
+    /// Open cases of OpenDSR that came before this time, at any tenant's, oldest first: nobody has to begin them by hand.
+    pub async fn cases_to_run(&self, before_ms: i64, limit: u64) -> Result<Vec<Case>, StoreError> {
         let rows = case::Entity::find()
-            .filter(case::Column::Tenant.eq(tenant))
             .filter(is_open())
             .filter(case::Column::Source.ne(RequestSource::Api.code()))
             .filter(case::Column::ReceivedAtMs.lte(before_ms))
-            .order_by_asc(case::Column::Request)
+            .order_by_asc(case::Column::ReceivedAtMs)
             .limit(limit);
         all(rows.all(self.connection()).await?)
     }
 
-    /// Cases whose time is over and that still name the person.
-    pub async fn cases_to_close(
-        &self,
-        tenant: i64,
-        now_ms: i64,
-        limit: u64,
-    ) -> Result<Vec<Case>, StoreError> {
+    /// Cases at any tenant's whose time is over and that still name the person.
+    pub async fn cases_to_close(&self, now_ms: i64, limit: u64) -> Result<Vec<Case>, StoreError> {
         let rows = case::Entity::find()
-            .filter(case::Column::Tenant.eq(tenant))
             .filter(case::Column::ClosedAtMs.lte(now_ms))
             .filter(case::Column::CaseKey.is_not_null())
-            .order_by_asc(case::Column::Request)
+            .order_by_asc(case::Column::ClosedAtMs)
             .limit(limit);
         all(rows.all(self.connection()).await?)
+    }
+
+    /// The tenants that have cases that were closed before this time.
+    pub async fn tenants_with_old_cases(&self, before_ms: i64) -> Result<Vec<i64>, StoreError> {
+        let tenants = case::Entity::find()
+            .select_only()
+            .column(case::Column::Tenant)
+            .distinct()
+            .filter(case::Column::ClosedAtMs.lt(before_ms))
+            .into_tuple()
+            .all(self.connection())
+            .await?;
+        Ok(tenants)
     }
 
     /// What happened in a case, in order.
@@ -384,7 +385,7 @@ impl Tx {
     /// Takes a callback for a try, unless another node was first; the next try is due at that time.
     pub async fn take_callback(&self, seen: &Callback, next_at_ms: i64) -> Result<bool, StoreError> {
         let updated = callback::Entity::update_many()
-            .col_expr(callback::Column::NextAtMs, Expr::val(next_at_ms).into())
+            .col_expr(callback::Column::NextAtMs, Expr::val(next_at_ms))
             .col_expr(
                 callback::Column::Attempts,
                 Expr::col(callback::Column::Attempts).add(1),

@@ -425,7 +425,6 @@ both!(
         let options = sea_orm::ConnectOptions::new(&app.database.url);
         let connection = sea_orm::Database::connect(options).await.expect("connected");
         Migrator::down(&connection, Some(9)).await.expect("back");
-        Migrator::down(&connection, Some(9)).await.expect("back");
         let plain = "version IN (1, 2) AND effective_from_ms IS NOT NULL";
         assert_eq!(
             app.ledger.count("policy", plain).await,

@@ -37,6 +37,7 @@ const CALLBACKS_MAX: usize = 10;
 
 /// A name of a person's.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the specification's names")]
 pub struct OpenDsrIdentity {
     /// A type of the specification. Only under `controller_customer_id`, the shop's customer reference, is anything held.
     #[schema(max_length = 64, pattern = "^[a-z_]+$", example = "controller_customer_id")]

@@ -14,6 +14,7 @@ use crate::flow::requests::{CaseCounts, CaseEvent, Shown, ShownWhole};
 
 /// A request of a person.
 #[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "OpenDSR's name for its id")]
 pub struct SubjectRequest {
     /// Its id.
     id: SubjectRequestId,

@@ -95,7 +95,9 @@ impl Work {
         tenant: &TenantRoute,
         clicks: &[ClickKey],
     ) -> Result<bool, StoreError> {
-        let living = self.batch.click_facts(&mut clicks.to_vec(), true).await?;
+        let mut living = self.batch.click_facts(&mut clicks.to_vec(), true).await?;
+        // A restricted click is kept as it is (GDPR Art. 18(2)).
+        living.retain(|_, facts| !facts.restricted);
         let bits = i64::from(consent.assessment.bits(ConsentState::Granted));
         let version = tenant.policy_at(consent.now_ms).version;
         let inputs = consent.inputs.encode();

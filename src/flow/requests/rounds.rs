@@ -7,39 +7,40 @@ use crate::domain::refusal::Reason;
 use crate::domain::subject_request::KEPT_MS;
 use crate::flow::FlowError;
 
-/// How many cases of a tenant are worked on in one round.
+/// How many cases are worked on in one round.
 const AT_ONCE: u64 = 50;
+
+fn server(tenant: i64) -> By {
+    By {
+        tenant,
+        actor: Actor::Server,
+        request: None,
+    }
+}
 
 impl RequestsFlow {
     /// One round over all tenants; returns how many cases it moved on. What fails for one case is tried again in the
     /// next round and keeps no other waiting.
     pub async fn round(&self) -> Result<usize, FlowError> {
-        let tenants: Vec<i64> = self.live.routing().tenants.keys().copied().collect();
-        let mut moved = 0;
-        for tenant in tenants {
-            let by = By {
-                tenant,
-                actor: Actor::Server,
-                request: None,
-            };
-            moved += self.run_due(&by).await?;
-            moved += self.close_due(&by).await?;
-            moved += self.purge(&by).await?;
-        }
+        let moved = self.run_due().await? + self.close_due().await? + self.purge().await?;
         self.gauge().await?;
         Ok(moved)
     }
 
-    async fn run_due(&self, by: &By) -> Result<usize, FlowError> {
+    async fn run_due(&self) -> Result<usize, FlowError> {
         let Some(processor) = self.processor() else {
             return Ok(0);
         };
         let before_ms = self.live.now_ms().saturating_sub(processor.wait_ms);
-        let reader = self.live.store().reader();
-        let due = reader.cases_to_run(by.tenant, before_ms, AT_ONCE).await?;
+        let due = self
+            .live
+            .store()
+            .reader()
+            .cases_to_run(before_ms, AT_ONCE)
+            .await?;
         let mut done = 0;
         for case in due {
-            match self.execute(by, case.id).await {
+            match self.execute(&server(case.tenant), case.id).await {
                 Ok(_) => done += 1,
                 // Somebody took it back, or another node was faster.
                 Err(FlowError::Clash(..) | FlowError::Refused(Reason::NotFound)) => {}
@@ -49,13 +50,12 @@ impl RequestsFlow {
         Ok(done)
     }
 
-    async fn close_due(&self, by: &By) -> Result<usize, FlowError> {
+    async fn close_due(&self) -> Result<usize, FlowError> {
         let now_ms = self.live.now_ms();
-        let reader = self.live.store().reader();
-        let over = reader.cases_to_close(by.tenant, now_ms, AT_ONCE).await?;
+        let over = self.live.store().reader().cases_to_close(now_ms, AT_ONCE).await?;
         let count = over.len();
         for case in over {
-            self.step(by, case.id, |case| {
+            self.step(&server(case.tenant), case.id, |case| {
                 if case.subject.is_none() {
                     return Ok(Vec::new());
                 }
@@ -67,19 +67,26 @@ impl RequestsFlow {
         Ok(count)
     }
 
-    async fn purge(&self, by: &By) -> Result<usize, FlowError> {
+    async fn purge(&self) -> Result<usize, FlowError> {
         let before_ms = self.live.now_ms().saturating_sub(KEPT_MS);
-        let tx = self.live.store().begin().await?;
-        let purged = tx.purge_cases(by.tenant, before_ms).await?;
-        if purged == 0 {
-            return Ok(0);
-        }
-        let mut event = self
+        let mut all = 0_u64;
+        for tenant in self
             .live
-            .event(by.tenant, "subject_requests.purged", &by.actor, "purged");
-        event.count = i64::try_from(purged).ok();
-        tx.commit_with(&event.into()).await?;
-        Ok(usize::try_from(purged).unwrap_or(usize::MAX))
+            .store()
+            .reader()
+            .tenants_with_old_cases(before_ms)
+            .await?
+        {
+            let tx = self.live.store().begin().await?;
+            let purged = tx.purge_cases(tenant, before_ms).await?;
+            let mut event = self
+                .live
+                .event(tenant, "subject_requests.purged", &Actor::Server, "purged");
+            event.count = i64::try_from(purged).ok();
+            tx.commit_with(&event.into()).await?;
+            all = all.saturating_add(purged);
+        }
+        Ok(usize::try_from(all).unwrap_or(usize::MAX))
     }
 
     async fn gauge(&self) -> Result<(), FlowError> {

@@ -26,8 +26,8 @@ use super::client::{Answer, Caller};
 use super::clock::{START_S, TestClock};
 use super::database::{Database, Kind};
 use super::ledger::Reader;
-use super::raw;
 use super::world::{self, WORLD};
+use super::{processor, raw};
 
 /// How long an orderly end may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,6 +43,7 @@ impl Default for Setup {
     fn default() -> Self {
         let options = Options {
             requests_per_minute: 1_000_000.try_into().ok(),
+            requests: processor::options(),
             ..Options::default()
         };
         Self {
@@ -181,6 +182,16 @@ impl TestApp {
     /// Enters who was turned away, as the server's timer does; returns how many entries that made.
     pub async fn enter_refusals(&self) -> usize {
         self.app.access.enter_refusals().await.expect("entered")
+    }
+
+    /// What a timer does in a server: works on people's requests; returns how many cases it moved on.
+    pub async fn work_on_requests(&self) -> usize {
+        self.app.requests.round().await.expect("a round")
+    }
+
+    /// What a timer does in a server: sends callbacks that are due; returns how many arrived.
+    pub async fn send_callbacks(&self) -> usize {
+        self.app.requests.send_callbacks().await.expect("a round")
     }
 
     /// Enters that the server started or stopped, as the server does.

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// What a table holds, as one number: rows, or for counters the sum of what was counted.
-const MEASURES: [(&str, &str); 17] = [
+const MEASURES: [(&str, &str); 20] = [
     ("click", "COUNT(*)"),
     ("click_salt", "COUNT(*)"),
     ("consent_record", "COUNT(*)"),
@@ -25,6 +25,9 @@ const MEASURES: [(&str, &str); 17] = [
     ("wrapped_key", "COUNT(*)"),
     ("tenant", "COUNT(*)"),
     ("api_key", "COUNT(*)"),
+    ("subject_request", "COUNT(*)"),
+    ("subject_request_event", "COUNT(*)"),
+    ("subject_request_callback", "COUNT(*)"),
 ];
 
 /// A connection that only looks.

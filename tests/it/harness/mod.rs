@@ -10,6 +10,7 @@ pub mod issuer;
 pub mod ledger;
 pub mod log;
 pub mod postgres;
+pub mod processor;
 pub mod raw;
 pub mod stage;
 pub mod tcf;

@@ -3,8 +3,10 @@
 
 use std::sync::LazyLock;
 
+use einklang::app::system::SystemEntropy;
 use einklang::domain::access::{Role, TABLE};
 use einklang::edge::openapi;
+use einklang::flow::Entropy;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -102,6 +104,8 @@ impl<'a> Stage<'a> {
             let is_id = |prefix: &str| value.as_str().is_some_and(|text| text.starts_with(prefix));
             *value = match name.as_str() {
                 "slug" | "name" | "order_id" => json!(self.fresh("new")),
+                "subject_request_id" => json!(random_id()),
+                "submitted_time" => json!(self.app.clock.rfc3339(0)),
                 "token" => json!(self.token),
                 _ if is_id("sho_") => json!(self.first_of("shops").await),
                 _ if is_id("cmp_") => json!(self.first_of("campaigns").await),
@@ -126,6 +130,7 @@ impl<'a> Stage<'a> {
             "erasures" => return self.erasure().await,
             // The stage's own click has one.
             "consent-records" => return self.first_of(kind).await,
+            "subject-requests" => return self.subject_request().await,
             _ => {}
         }
         let create = TABLE
@@ -180,6 +185,34 @@ impl<'a> Stage<'a> {
         answer.member("id")
     }
 
+    /// A request of a person of the first tenant's.
+    async fn subject_request(&self) -> String {
+        let body = json!({"kind": "access", "token": self.token});
+        let answer = self.app.privacy().post("/v1/subject-requests", &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.member("id")
+    }
+
+    /// The same, carried out.
+    async fn answered_request(&self) -> String {
+        let id = self.subject_request().await;
+        let path = format!("/v1/subject-requests/{id}/execution");
+        let answer = self.app.privacy().post(&path, &json!({})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        id
+    }
+
+    /// The id of an OpenDSR request of the first tenant's controller.
+    async fn opendsr_request(&self) -> String {
+        let id = random_id();
+        let body = json!({"regulation": "gdpr", "subject_request_id": id, "subject_request_type": "access",
+            "submitted_time": self.app.clock.rfc3339(0), "subject_identities": [{"identity_type": "email",
+            "identity_value": "a@example.com", "identity_format": "raw"}]});
+        let answer = self.app.privacy().post("/v2/requests", &body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        id
+    }
+
     /// A new conversion of the first tenant, and its order.
     async fn conversion(&mut self) -> (String, String) {
         let order = self.fresh("order");
@@ -201,10 +234,18 @@ impl<'a> Stage<'a> {
         if let Some(kind) = operation.kind() {
             let id = if kind == "tenants" && role != Role::Operator {
                 self.first_of("tenants").await
+            } else if operation.name == "read_subject_request_result" {
+                self.answered_request().await
             } else {
                 self.object(kind).await
             };
             path = path.replace("{id}", &id);
+        }
+        if path.contains("{request}") {
+            path = path.replace("{request}", &self.opendsr_request().await);
+        }
+        if operation.name == "read_subject_request_result" {
+            path.push_str("?reason=answer");
         }
         if path.contains("/audit/") {
             path = self.in_the_log(&path, role).await;
@@ -289,4 +330,11 @@ impl Ready {
         };
         caller.send(request).await
     }
+}
+
+/// A UUID of version 4, as a controller's system makes one.
+pub fn random_id() -> String {
+    let mut bytes = [0; 16];
+    SystemEntropy.fill(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
