@@ -35,6 +35,8 @@ mod correction;
 mod decision;
 mod explain;
 mod hostile_tokens;
+mod key_sources;
+mod keys;
 mod log_keeping;
 mod oidc;
 mod order_of_checks;
