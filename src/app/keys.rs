@@ -17,7 +17,11 @@ use crate::domain::keys::epoch_name;
 use crate::flow::FlowError;
 use crate::flow::keys::{KeySheet, KeysFlow};
 use crate::flow::rotation::{NewToken, RotationFlow};
+use crate::store::StoreError;
 use crate::store::key_use::RotationRow;
+
+/// How often a rotation that the database turns away is tried.
+const ATTEMPTS: usize = 4;
 
 /// What is to be rotated.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -198,8 +202,7 @@ async fn run(flow: &RotationFlow, what: &Rotate, as_json: bool) -> Result<Done, 
         named.push(found.cloned().ok_or_else(|| KeysError::NoTenant(slug.clone()))?);
     }
     if what.root || what.all {
-        match flow
-            .root(&tell)
+        match again(|| flow.root(&tell))
             .await
             .map_err(|error| locked(error, "the root key before"))?
         {
@@ -218,17 +221,33 @@ async fn run(flow: &RotationFlow, what: &Rotate, as_json: bool) -> Result<Done, 
         &named
     };
     for (number, slug) in wraps {
-        let rotated = flow.tenant(*number, &tell).await;
+        let rotated = again(|| flow.tenant(*number, &tell)).await;
         done.rotation(&rotated.map_err(|error| locked(error, slug))?, slug);
     }
     if what.token || what.all {
         let whose = if named.is_empty() { &all } else { &named };
         for (number, slug) in whose {
-            let made = flow.token(*number).await;
+            let made = again(|| flow.token(*number)).await;
             done.token(made.map_err(|error| locked(error, slug))?, slug);
         }
     }
     Ok(done)
+}
+
+/// Tries again what goes on from where it was. A busy SQLite file lets other processes wait in no order, so that one may be
+/// turned away though there is nothing wrong.
+async fn again<T, F: Future<Output = Result<T, FlowError>>>(attempt: impl Fn() -> F) -> Result<T, FlowError> {
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(FlowError::Store(
+                error @ (StoreError::Database(_) | StoreError::Driver(_) | StoreError::Raced),
+            )) => {
+                tracing::warn!(%error, "a rotation is tried again");
+            }
+            other => return other,
+        }
+    }
+    attempt().await
 }
 
 fn locked(error: FlowError, what: &str) -> KeysError {

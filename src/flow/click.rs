@@ -98,10 +98,6 @@ impl ClickFlow {
             return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
         }
         let request = with_defaults(request, link);
-        if link.tenant.keys.is_locked() {
-            self.miss(link, now_ms);
-            return ClickOutcome::Redirect(landing(&request, link, None));
-        }
         let token = match decide(&self.live, &request, link, now_ms) {
             Ok(granted) => self.track(&request, link, granted, now_ms).await,
             Err(reason) => {
@@ -142,8 +138,7 @@ impl ClickFlow {
         granted: &Granted,
         now_ms: i64,
     ) -> Option<(ClickCommand, String)> {
-        let now_s = now_ms.div_euclid(1_000);
-        let epoch = epoch_of(now_s);
+        let epoch = epoch_of(now_ms.div_euclid(1_000));
         if link.tenant.keys.has_epoch(epoch) {
             return self.seal(&link.tenant.keys, request, link, granted, now_ms);
         }
@@ -162,8 +157,7 @@ impl ClickFlow {
         granted: &Granted,
         now_ms: i64,
     ) -> Option<(ClickCommand, String)> {
-        let now_s = now_ms.div_euclid(1_000);
-        let epoch = epoch_of(now_s);
+        let epoch = epoch_of(now_ms.div_euclid(1_000));
         let tenant = &link.tenant;
         let policy = tenant.policy_at(now_ms);
         let Granted {
@@ -219,9 +213,7 @@ impl ClickFlow {
         };
         let claims = claims(link, key, policy.version, consent_bits, epoch)?;
         let token = token::seal(keys, drawn.token_nonce, &claims).ok()?;
-        if let Some((id, _)) = keys.sealing_token_key(claims.issued_at_ms()) {
-            self.live.uses().count(tenant.number(), id);
-        }
+        self.live.uses().count_seal(keys, claims.issued_at_ms());
         Some((
             ClickCommand {
                 row,
@@ -270,6 +262,9 @@ pub(super) fn decide(
 ) -> Result<Granted, Untracked> {
     if request.is_no_visit() {
         return Err(Untracked::Bot);
+    }
+    if link.tenant.keys.is_locked() {
+        return Err(Untracked::Unavailable);
     }
     let policy = &link.tenant.policy_at(now_ms).policy;
     let (inputs, assessment) = assess(live, request, link, policy, now_ms);

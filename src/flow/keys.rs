@@ -9,7 +9,7 @@ use super::{FlowError, Live};
 use crate::domain::access::Principal;
 use crate::domain::event::{Actor, AuditEvent, Trail};
 use crate::domain::key_life::{is_over, needs_successor};
-use crate::domain::keyring::KeyPurpose;
+use crate::domain::keyring::{KeyPurpose, KeyRing};
 use crate::store::key_use::{KeyRow, RotationRow};
 use crate::store::tx::Tx;
 
@@ -26,6 +26,13 @@ impl Uses {
             return;
         }
         self.put(key, 1);
+    }
+
+    /// Counts a token that was sealed at a time.
+    pub fn count_seal(&self, keys: &KeyRing, at_ms: i64) {
+        if let Some((id, _)) = keys.sealing_token_key(at_ms) {
+            self.count(keys.tenant(), id);
+        }
     }
 
     fn put(&self, key: (i64, u16), uses: i64) {
@@ -137,6 +144,10 @@ impl KeysFlow {
     /// What a timer does every minute: counts are written down, then token keys are succeeded and destroyed as they are due.
     pub async fn keep(&self) -> Result<Kept, FlowError> {
         self.enter_uses().await?;
+        if !self.live.rootless_tenants().is_empty() {
+            // Whoever keeps their root keys may answer again.
+            self.live.reload().await?;
+        }
         let mut kept = Kept::default();
         let mut by_tenant: BTreeMap<i64, Vec<KeyRow>> = BTreeMap::new();
         for row in self.live.store().reader().key_rows(None).await? {

@@ -38,6 +38,8 @@ mod erasure;
 mod evidence_packs;
 mod explain;
 mod hostile_tokens;
+mod key_sources;
+mod keys;
 mod log_keeping;
 mod oidc;
 mod opendsr;

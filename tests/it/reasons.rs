@@ -224,6 +224,17 @@ both!(unavailable, async |app: &TestApp| {
     assert!(answer.header("retry-after").is_some());
 });
 
+both!(tenant_locked, async |app: &TestApp| {
+    app.database
+        .execute("UPDATE wrapped_key SET wrapped_by = 'of-a-root-key-elsewhere' WHERE purpose = 'tenant'")
+        .await;
+    let twin = app.twin().await;
+    let answer = twin.manager().get("/v1/shops").await;
+    twin.stop().await;
+    refused(&answer, "tenant_locked");
+    assert!(answer.header("retry-after").is_some());
+});
+
 both!(internal, async |app: &TestApp| {
     // A page that no header can carry is refused wherever it comes in; somebody wrote it into the database.
     app.provision(&over("fallback_url = \"https://shop.example/over\"\n"))

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::config::roots::RootConfig;
 use super::config::{Config, sqlite_url};
 use super::system::{SystemClock, SystemEntropy};
 use super::wire::{self, StartError};
@@ -316,6 +317,7 @@ async fn furnish(config: &Config, folder: &Path, url: &str) -> Result<String, Be
     let config = Config {
         data_dir: folder.to_owned(),
         root_key_file: folder.join("root.key"),
+        roots: RootConfig::default(),
         database_url: url.to_owned(),
         ..config.clone()
     };

@@ -120,10 +120,16 @@ impl TestApp {
 
     /// Another node on the same database, with the same clock.
     pub async fn twin(&self) -> Self {
-        let options = Options {
+        self.twin_with(|_| {}).await
+    }
+
+    /// Another node with other options.
+    pub async fn twin_with(&self, change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options {
             node: Some(1),
             ..self.options.clone()
         };
+        change(&mut options);
         let (database, clock) = (Arc::clone(&self.database), self.clock.clone());
         Self::serve(database, clock, options, self.limits.clone()).await
     }
