@@ -107,8 +107,7 @@ const CLICKS: &str = "SELECT tenant, COUNT(*) AS events FROM click GROUP BY tena
 const CONVERSIONS: &str = "SELECT tenant, COUNT(*) AS events FROM conversion GROUP BY tenant";
 const ERASED: &str =
     "SELECT tenant, COUNT(*) AS events FROM conversion WHERE click_id IS NULL GROUP BY tenant";
-const ERASURES: &str =
-    "SELECT tenant, CAST(SUM(clicks) AS BIGINT) AS events FROM erasure GROUP BY tenant";
+const ERASURES: &str = "SELECT tenant, CAST(SUM(clicks) AS BIGINT) AS events FROM erasure GROUP BY tenant";
 const DAYS: &str = "SELECT d.tenant, d.day, CAST(COALESCE(SUM(s.events), 0) AS BIGINT) AS events FROM audit_day d \
      LEFT JOIN stat_untracked s ON s.tenant = d.tenant AND s.day = d.day GROUP BY d.tenant, d.day";
 const LOGS: &str = "SELECT log.tenant, log.epoch, log.size, log.origin, edge.size AS edge_size, edge.hashes AS edge_hashes, \

@@ -45,7 +45,10 @@ impl Tally {
             ("click.batch", _) => *self.tracked.entry(tenant).or_default() += count,
             ("click.erased", _) => {
                 *self.erased.entry(tenant).or_default() += count;
-                if seen.object.is_some_and(|object| object.starts_with(ErasureId::PREFIX)) {
+                if seen
+                    .object
+                    .is_some_and(|object| object.starts_with(ErasureId::PREFIX))
+                {
                     *self.acts.entry(tenant).or_default() += count;
                 }
             }
