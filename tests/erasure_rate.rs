@@ -13,7 +13,6 @@ mod binary;
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod client;
 #[path = "it/harness/contract.rs"]
-#[expect(dead_code, reason = "a measurement holds no answer against the contract")]
 mod contract;
 #[path = "it/harness/ledger.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
