@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod result;
+mod values;
 
 use axum::Json;
 use axum::extract::State;
