@@ -46,12 +46,51 @@ use setting::Setting;
 
 const PEOPLE: usize = 24;
 
+/// The proof that an entry is in the log as it was signed when the backup was made.
+struct Proof {
+    path: String,
+    answer: serde_json::Value,
+}
+
+impl Proof {
+    async fn of(server: &place::Server, backup: &std::path::Path) -> Self {
+        let manifest = std::fs::read_to_string(backup.join("manifest.json")).expect("read");
+        let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+        let log = manifest["logs"]
+            .as_array()
+            .expect("logs")
+            .iter()
+            .find(|log| log["tenant"] == 1);
+        let signed = log.expect("the tenant's log")["checkpoint"]
+            .as_str()
+            .expect("signed");
+        let size = signed.lines().nth(1).expect("a size");
+        let auditor = server.holder(world::AUDITOR);
+        let entries = auditor.get("/v1/audit/entries?epoch=0&limit=1").await.json();
+        let entry = entries["items"][0]["id"].as_str().expect("an id");
+        let path = format!("/v1/audit/entries/{entry}/proof?epoch=0&size={size}");
+        let answer = auditor.get(&path).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Self {
+            answer: answer.json(),
+            path,
+        }
+    }
+
+    /// The restored server gives the same one.
+    async fn check(&self, server: &place::Server) {
+        let answer = server.holder(world::AUDITOR).get(&self.path).await;
+        assert_eq!(answer.json(), self.answer);
+    }
+}
+
 /// A backup while the server works; half of the people are erased after it; the database is lost and restored.
 async fn drill(setting: Setting) {
     let server = setting.serve();
     let mut people = People::come(&server, PEOPLE).await;
     let crowd = Crowd::begin(&server, 4);
     let backup = setting.backup();
+    let proof = Proof::of(&server, &backup).await;
     let loaded = crowd.end().await;
     assert!(loaded > 0, "nobody was served while the backup was made");
     let all = setting.salts().await;
@@ -80,6 +119,7 @@ async fn drill(setting: Setting) {
 
     let server = setting.serve();
     people.check(&server).await;
+    proof.check(&server).await;
     assert_eq!(setting.totals().await, totals, "late postbacks count nothing");
     server.stop();
     let check = setting.run(&["audit", "check", "--json"]);

@@ -2,6 +2,7 @@
 //!
 //! Only what this installation signed is looked at. What goes is entered in the server's log before it goes.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -75,12 +76,13 @@ fn told(whole: &[PathBuf], keys: &[PathBuf], left: u64, as_json: bool) -> String
         return format!("{object}\n");
     }
     let mut text = String::new();
+    // Writing into a string cannot fail.
     for name in names(keys) {
-        text.push_str(&format!("salts and keys removed  {name}\n"));
+        let _ = writeln!(text, "salts and keys removed  {name}");
     }
     for name in names(whole) {
-        text.push_str(&format!("removed                 {name}\n"));
+        let _ = writeln!(text, "removed                 {name}");
     }
-    text.push_str(&format!("left                    {left}\n"));
+    let _ = writeln!(text, "left                    {left}");
     text
 }

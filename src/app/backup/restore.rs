@@ -75,9 +75,9 @@ pub async fn restore(config: &Config, options: &RestoreOptions) -> Result<Restor
         gap: gap.as_ref(),
     };
     if config.database_url.starts_with("sqlite:") {
-        source.into_embedded().await
+        source.fill_embedded().await
     } else {
-        source.into_postgres().await
+        source.fill_postgres().await
     }
 }
 
@@ -100,7 +100,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn into_embedded(&self) -> Result<Restored, BackupError> {
+    async fn fill_embedded(&self) -> Result<Restored, BackupError> {
         self.is_of("sqlite")?;
         let place = embedded::file_of(&self.config.database_url)?;
         let site = Site::open(&place)?;
@@ -128,7 +128,7 @@ impl Source<'_> {
         Ok(restored)
     }
 
-    async fn into_postgres(&self) -> Result<Restored, BackupError> {
+    async fn fill_postgres(&self) -> Result<Restored, BackupError> {
         self.is_of("postgresql")?;
         let (mut filling, standing) = pg::Filling::open(&self.config.database_url).await?;
         if standing == pg::Standing::Taken {

@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_cut_or_changed_anywhere_does_not_open() {
-        let (sealed, _) = sealed(&[7; CHUNK_BYTES + 100]);
+        let (sealed, _) = sealed(&vec![7; CHUNK_BYTES + 100]);
         let near = |border: usize| border.saturating_sub(3)..(border + 3).min(sealed.len());
         let borders = [0, HEAD_BYTES, HEAD_BYTES + CHUNK_BYTES + TAG_BYTES, sealed.len()];
         for place in borders.into_iter().flat_map(near) {

@@ -2,6 +2,7 @@
 //!
 //! It needs the database and the audit key, not the root key: nothing is decrypted for it.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -169,10 +170,12 @@ fn told(config: &Config, path: &Path, manifest: &Manifest, is_new: bool, as_json
         manifest.keys.bytes,
     );
     if is_new {
-        text.push_str(&format!(
+        // Writing into a string cannot fail.
+        let _ = write!(
+            text,
             "\nA new backup key was made: {key_file}. Without it no backup can be opened. Keep a copy of it, of the root \
              key,\nthe audit key and the journal key where neither this machine nor the backups are.\n"
-        ));
+        );
     }
     text
 }
