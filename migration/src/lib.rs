@@ -12,6 +12,7 @@ mod m20261128_000005_audit;
 mod m20261128_000006_tokens;
 mod m20261128_000007_edges;
 mod m20261128_000008_erasures;
+mod m20261128_000010_retention;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000006_tokens::Migration),
             Box::new(m20261128_000007_edges::Migration),
             Box::new(m20261128_000008_erasures::Migration),
+            Box::new(m20261128_000010_retention::Migration),
         ]
     }
 }

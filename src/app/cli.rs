@@ -13,7 +13,7 @@ use super::config::{Config, Options};
 use super::demo::{self, DemoOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, audit, consent, doctor, first_run, serve, signal, telemetry, token_key};
+use super::{apply, audit, consent, doctor, first_run, purge, serve, signal, telemetry, token_key};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -73,6 +73,12 @@ enum Command {
     Keys {
         #[command(subcommand)]
         step: KeysStep,
+    },
+    /// Remove what has had its time, class by class; a server that runs does so by itself once a day.
+    Purge {
+        /// Say what would be removed, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Run every check of this installation, one by one; fails if any does.
     Doctor,
@@ -166,6 +172,10 @@ fn dispatch(
             }
             let config = Config::load(options)?;
             audit_step(&config, step, json)?;
+        }
+        Command::Purge { dry_run } => {
+            let config = Config::load(options)?;
+            print(&start(&config)?.block_on(purge::purge(&config, dry_run, json))?)?;
         }
         Command::Doctor => {
             let config = Config::load(options)?;

@@ -17,6 +17,7 @@ use super::system::{SystemClock, SystemEntropy};
 use super::{audit, audit_key, registries, root_key};
 use crate::domain::keys::Secret;
 use crate::flow::audit::check::Extent;
+use crate::flow::retention::RetentionFlow;
 use crate::flow::{Clock, Live};
 use crate::store::Store;
 
@@ -194,7 +195,52 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
     let root = keys(config, store, root, sheet).await;
     waiting(store, clock, sheet).await;
     if let Some(root) = root {
-        search(config, store, root, sheet).await;
+        match start(config, store, root).await {
+            Ok(live) => {
+                retention(Arc::clone(&live), sheet).await;
+                search(config, store, live, sheet).await;
+            }
+            Err(error) => sheet.note("audit_check", State::Failed, error),
+        }
+    }
+}
+
+/// The shared parts over an opened database.
+async fn start(config: &Config, store: &Store, root: Secret) -> Result<Arc<Live>, String> {
+    let registries = registries::load(config).map_err(|error| chain(&error))?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let live = Live::start(store.clone(), root, clock, entropy, registries).await;
+    live.map_err(|error| chain(&error))
+}
+
+async fn retention(live: Arc<Live>, sheet: &mut Sheet) {
+    let flow = RetentionFlow::new(live);
+    match flow.overdue().await {
+        Ok(overdue) if overdue.is_empty() => {
+            sheet.note("retention", State::Ok, "Nothing is kept beyond its time.");
+        }
+        Ok(overdue) => {
+            let first = overdue.first();
+            let first = first.map(|one| format!("{} of {}", one.class.code(), one.tenant));
+            let sentence = format!(
+                "{} classes of data are kept beyond their time, the first: {}. A server that runs purges once a day; if one \
+                 does, look into its log. Run: einklang purge",
+                overdue.len(),
+                first.unwrap_or_default()
+            );
+            sheet.note("retention", State::Failed, sentence);
+        }
+        Err(error) => sheet.note("retention", State::Failed, chain(&error)),
+    }
+    match flow.overdue_reviews().await {
+        Ok(0) => sheet.note("holds", State::Ok, "No hold waits for its review."),
+        Ok(due) => {
+            let sentence = format!(
+                "{due} holds are past their review. Lift them, or make new ones with a later review."
+            );
+            sheet.note("holds", State::Warning, sentence);
+        }
+        Err(error) => sheet.note("holds", State::Failed, chain(&error)),
     }
 }
 
@@ -340,12 +386,8 @@ async fn unsigned(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
     }
 }
 
-async fn search(config: &Config, store: &Store, root: Secret, sheet: &mut Sheet) {
+async fn search(config: &Config, store: &Store, live: Arc<Live>, sheet: &mut Sheet) {
     let result = async {
-        let registries = registries::load(config).map_err(|error| chain(&error))?;
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let live = Live::start(store.clone(), root, clock, entropy, registries).await;
-        let live = live.map_err(|error| chain(&error))?;
         let flow = audit::check::flow(config, store, live).await;
         let flow = flow.map_err(|error| chain(&error))?;
         let report = flow.run(Extent::default()).await.map_err(|error| chain(&error))?;

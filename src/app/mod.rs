@@ -17,6 +17,7 @@ pub mod first_run;
 pub mod key_file;
 pub mod migrate;
 pub mod production;
+pub mod purge;
 pub mod registries;
 pub mod root_key;
 pub mod serve;

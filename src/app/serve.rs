@@ -21,7 +21,7 @@ use crate::flow::audit::LogKeeper;
 use crate::flow::audit::check::Checks;
 use crate::flow::audit::days::ClosedDays;
 use crate::flow::audit::push::Pusher;
-use crate::flow::privacy::PrivacyFlow;
+use crate::flow::retention::{PurgeEnd, Purger, RetentionFlow};
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
@@ -29,6 +29,10 @@ const RELOAD_EVERY: Duration = Duration::from_millis(500);
 const PLACE_EVERY: Duration = Duration::from_millis(150);
 /// How long after the start the first tamper search begins: a start has more urgent things to do.
 const SEARCH_FIRST: Duration = Duration::from_mins(5);
+/// How long after the start it is looked for the first time for what has had its time.
+const PURGE_FIRST: Duration = Duration::from_mins(2);
+/// How often it is looked whether a class's daily purge is due.
+const PURGE_LOOK_EVERY: Duration = Duration::from_mins(10);
 /// How often it is entered who was turned away.
 const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked whether a checkpoint is to be pushed.
@@ -125,6 +129,7 @@ pub async fn serve(
     let mut besides = JoinSet::new();
     besides.spawn(search(app.checks.clone(), config.audit_check_hours, stop.clone()));
     besides.spawn(enter_refusals(app.access.clone(), stop.clone()));
+    besides.spawn(purge(app.purger.clone(), app.retention.clone(), stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
     }
@@ -241,6 +246,35 @@ async fn enter_refusals(access: AccessFlow, stop: CancellationToken) {
     }
 }
 
+/// Purges what has had its time, each class once a day, and measures what is overdue.
+async fn purge(purger: Purger, retention: RetentionFlow, stop: CancellationToken) {
+    let mut wait = PURGE_FIRST;
+    loop {
+        let round = async {
+            tokio::time::sleep(wait).await;
+            match purger.run(true, &|_| {}).await {
+                Ok(PurgeEnd::Done(_)) => {}
+                Ok(PurgeEnd::Elsewhere) => tracing::debug!("another node purges"),
+                Err(error) => {
+                    metrics::counter!("einklang_retention_runs_failed_total").increment(1);
+                    tracing::warn!(%error, "what has had its time cannot be purged yet");
+                }
+            }
+            match retention.overdue().await {
+                Ok(overdue) => {
+                    let count = u32::try_from(overdue.len()).unwrap_or(u32::MAX);
+                    metrics::gauge!("einklang_retention_overdue_classes").set(count);
+                }
+                Err(error) => tracing::warn!(%error, "what is overdue cannot be counted"),
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = round => wait = PURGE_LOOK_EVERY,
+        }
+    }
+}
+
 /// Pushes checkpoints to one target.
 async fn push(mut pusher: Pusher, stop: CancellationToken) {
     let mut look = tokio::time::interval(PUSH_LOOK_EVERY);
@@ -285,9 +319,6 @@ pub(super) async fn timers(
                 }
                 if let Err(error) = ClosedDays::new(Arc::clone(&live)).enter().await {
                     tracing::warn!(%error, "closed days cannot be entered in the audit log yet");
-                }
-                if let Err(error) = PrivacyFlow::new(Arc::clone(&live)).purge_tests().await {
-                    tracing::warn!(%error, "old test conversions cannot be purged");
                 }
             }
         }

@@ -15,6 +15,7 @@ use super::root_key::{self, RootKeyError};
 use super::token_key::{self, TokenKeyError};
 use crate::delivery::checkpoint::TIMEOUT;
 use crate::delivery::issuer_keys::HttpKeySource;
+use crate::domain::event::Actor;
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
@@ -34,6 +35,7 @@ use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::refusals::Refusals;
 use crate::flow::report::ReportFlow;
+use crate::flow::retention::{Purger, RetentionFlow};
 use crate::flow::signal::SignalFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
@@ -90,6 +92,10 @@ pub struct App {
     pub access: AccessFlow,
     /// The tamper search, driven by a timer.
     pub checks: Checks,
+    /// The purge, driven by a timer.
+    pub purger: Purger,
+    /// What is overdue, measured by a timer.
+    pub retention: RetentionFlow,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     store: Store,
@@ -164,6 +170,8 @@ pub async fn build(
     let identity = identity(config, live.entropy())?;
     let refusals = Refusals::default();
     let access = AccessFlow::new(Arc::clone(&live), Arc::clone(&identity), refusals.clone());
+    let purger = Purger::new(Arc::clone(&live), journal, Actor::Server);
+    let retention = RetentionFlow::new(Arc::clone(&live));
     let flows = Flows {
         access: access.clone(),
         audit,
@@ -174,6 +182,7 @@ pub async fn build(
         consent: ConsentFlow::new(Arc::clone(&live), ledger),
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
+        retention: retention.clone(),
         signal: SignalFlow::new(Arc::clone(&live)),
         checks: checks.clone(),
         health: health.clone(),
@@ -191,6 +200,8 @@ pub async fn build(
         keeper: Arc::new(keeper),
         access,
         checks,
+        purger,
+        retention,
         gate,
         store,
         writers,
@@ -261,12 +272,14 @@ impl App {
             keeper,
             access,
             checks,
+            purger,
+            retention,
             gate,
             store,
             writers,
             checkpoints,
         } = self;
-        drop((router, health, checks, gate, live));
+        drop((router, health, checks, purger, retention, gate, live));
         if let Err(error) = access.enter_refusals().await {
             tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
         }

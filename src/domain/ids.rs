@@ -107,6 +107,8 @@ kinds! {
     PolicyId = "pol_";
     /// A change that waits for, or got, the word of another user.
     ApprovalId = "apr_";
+    /// What is kept beyond its time.
+    HoldId = "hld_";
     /// A conversion.
     ConversionId = "cnv_";
     /// An act of erasing.

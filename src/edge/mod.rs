@@ -22,6 +22,7 @@ pub mod problem;
 pub mod records;
 pub mod report;
 pub mod request;
+pub mod retention;
 pub mod router;
 pub mod signal;
 pub mod time;

@@ -18,7 +18,7 @@ use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
     audit, audit_check, click, consent, correction, explain, health, objects, openapi, postback, records,
-    report, signal, token,
+    report, retention, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -33,6 +33,7 @@ use crate::flow::identity::IdentityFlow;
 use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
+use crate::flow::retention::RetentionFlow;
 use crate::flow::signal::SignalFlow;
 
 /// The largest body of a batch, in bytes.
@@ -57,6 +58,8 @@ pub struct Flows {
     pub explain: ExplainFlow,
     /// Reports.
     pub report: ReportFlow,
+    /// Retention.
+    pub retention: RetentionFlow,
     /// Looking into signals.
     pub signal: SignalFlow,
     /// The tamper search.
@@ -99,6 +102,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(records::routes().with_state(flows.records))
         .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))
+        .merge(retention::routes().with_state(flows.retention))
         .merge(signal::routes().with_state(flows.signal))
         .merge(audit_check::routes().with_state(flows.checks))
         .merge(health::routes().with_state(flows.health))

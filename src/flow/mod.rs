@@ -16,11 +16,11 @@ pub mod journal;
 pub mod ledger;
 pub mod live;
 pub mod objects;
-pub mod privacy;
 pub mod provision;
 pub mod records;
 pub mod refusals;
 pub mod report;
+pub mod retention;
 pub mod signal;
 
 pub use live::{Clock, Entropy, Live};

@@ -34,6 +34,7 @@ mod consent;
 mod correction;
 mod decision;
 mod explain;
+mod holds;
 mod hostile_tokens;
 mod log_keeping;
 mod oidc;

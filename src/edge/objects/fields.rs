@@ -13,13 +13,16 @@ use crate::domain::access::Role;
 use crate::domain::approval::{ApprovalKind, ApprovalState};
 use crate::domain::campaign::{ShopAuth, time_zones};
 use crate::domain::credential::Environment;
+use crate::domain::hold::{HoldClass, HoldReason};
 use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::policy::{DenialErases, GpcHandling, Jurisdiction, Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
+use crate::domain::retention::{Class, LongerReason};
 pub use crate::edge::request::given;
 pub use scalars::{
-    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, VendorId, WindowDays, set, whole,
+    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, RetentionDays, VendorId,
+    WindowDays, set, whole,
 };
 
 /// The schema of a type, as a component under the type's own name.
@@ -135,6 +138,8 @@ texts! {
     ReasonText: 1 to 500, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "Visitors of the US campaigns only.";
     /// Who acted, as the trail names it.
     ActorText: 4 to 64, "^[a-z_]+(?::(?:[0-9]{1,19}|[0-9a-f]{32}))?$", "key:3";
+    /// A case, as a tenant names it; no room for a person's name or address.
+    CaseReference: 1 to 64, "^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$", "LG-HH-324-O-17-26";
     /// A sub-id; never cut.
     SubId: 1 to 255, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "spring";
     /// A country, ISO 3166-1 alpha-2.
@@ -256,6 +261,7 @@ ids! {
     ApiKeyId = "key_";
     PolicyId = "pol_";
     ApprovalId = "apr_";
+    HoldId = "hld_";
 }
 
 /// Words of the domain, with every word that there is.
@@ -295,6 +301,19 @@ words! {
     ApprovalKindWord(ApprovalKind): ["policy", "four_eyes_end"];
     /// What has become of an approval.
     ApprovalStateWord(ApprovalState): ["waiting", "approved", "rejected", "withdrawn"];
+    /// A class of data that is kept for a time of its own.
+    RetentionClassWord(Class): ["click", "conversion_details", "consent_record", "minimal_proof", "idempotency",
+        "suppression", "test_conversion", "counters", "audit"];
+    /// A class whose time can be set.
+    SettableClassWord(Class): ["click", "conversion_details", "minimal_proof", "test_conversion"];
+    /// Why a class is kept longer than by default.
+    LongerReasonWord(LongerReason): ["legal_obligation", "legal_claims", "contract", "fraud_prevention"];
+    /// What a hold keeps.
+    HoldClassWord(HoldClass): ["all", "click", "conversion_details", "consent_record", "minimal_proof", "idempotency",
+        "suppression", "test_conversion"];
+    /// Why something is held.
+    HoldReasonWord(HoldReason): ["legal_claims", "legal_obligation", "authority_request", "investigation",
+        "billing_dispute"];
     /// How a shop's server proves who it is.
     AuthWord(ShopAuth): ["bearer", "hmac", "token_only"];
     /// What a generated key says of itself.
@@ -351,6 +370,11 @@ mod tests {
         all_read::<DenialWord>(3);
         all_read::<ApprovalKindWord>(2);
         all_read::<ApprovalStateWord>(4);
+        all_read::<RetentionClassWord>(Class::ALL.len());
+        all_read::<SettableClassWord>(4);
+        all_read::<LongerReasonWord>(LongerReason::ALL.len());
+        all_read::<HoldClassWord>(8);
+        all_read::<HoldReasonWord>(5);
         all_read::<AuthWord>(3);
         all_read::<RoleWord>(Role::ALL.len() - 1);
         assert!(words_of::<CurrencyCode>().contains(&"EUR".into()));

@@ -105,7 +105,7 @@ const EPOCH_KEYS: &str = "SELECT k.tenant, k.number, t.created_at_ms FROM wrappe
      JOIN tenant t ON t.tenant = k.tenant WHERE k.purpose = 'epoch'";
 
 /// The tables of objects: the word in entries, the table, the column of the number.
-const OBJECTS: [(&str, &str, &str); 10] = [
+const OBJECTS: [(&str, &str, &str); 11] = [
     ("tenant", "tenant", "tenant"),
     ("shop", "shop", "shop"),
     ("publisher", "publisher", "publisher"),
@@ -116,6 +116,7 @@ const OBJECTS: [(&str, &str, &str); 10] = [
     ("api_key", "api_key", "api_key"),
     ("policy", "policy", "policy"),
     ("approval", "approval", "approval"),
+    ("hold", "hold", "hold"),
 ];
 
 /// The words of objects whose rows are never deleted.

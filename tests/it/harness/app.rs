@@ -16,6 +16,7 @@ use einklang::flow::Live;
 use einklang::flow::audit::check::Checks;
 use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
+use einklang::flow::retention::{PurgeEnd, PurgeReport, Purger};
 use einklang::store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -202,6 +203,20 @@ impl TestApp {
     /// The tamper search.
     pub fn checks(&self) -> &Checks {
         &self.app.checks
+    }
+
+    /// What a timer does in a server once a day: whatever has had its time goes, every class of every tenant.
+    pub async fn purge(&self) -> PurgeReport {
+        let ended = self.purger().run(false, &|_| {}).await.expect("purged");
+        let PurgeEnd::Done(report) = ended else {
+            panic!("nobody else purges");
+        };
+        report
+    }
+
+    /// The purge.
+    pub fn purger(&self) -> &Purger {
+        &self.app.purger
     }
 
     /// Applies a provisioning file.

@@ -2,9 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+mod purges;
+
+use self::purges::Purges;
 use super::Tenants;
 use crate::audit::check::{Findings, Kind, Seen};
 use crate::domain::campaign::day_text;
+use crate::domain::retention::Class;
 use crate::store::audit::check::{CheckState, TenantSum};
 use crate::store::audit::check_rows::{NamedRow, object_kinds};
 
@@ -18,10 +22,12 @@ pub(super) struct Tally {
     tracked: BTreeMap<i64, i64>,
     /// Clicks that were erased.
     erased: BTreeMap<i64, i64>,
+    /// Erasures that found anything.
+    erasures: BTreeMap<i64, i64>,
     /// Accepted postbacks, tests included.
     recorded: BTreeMap<i64, i64>,
-    /// Conversions that were purged.
-    purged: BTreeMap<i64, i64>,
+    /// What had its time.
+    purges: Purges,
     /// Refused and dropped postbacks that are no tests.
     refused: BTreeMap<Refusal, i64>,
     /// Untracked clicks of closed days.
@@ -40,8 +46,10 @@ impl Tally {
         let count = seen.count.unwrap_or(0);
         match (seen.action, seen.outcome) {
             ("click.batch", _) => *self.tracked.entry(tenant).or_default() += count,
-            ("click.erased", _) => *self.erased.entry(tenant).or_default() += count,
-            ("conversions.purged", _) => *self.purged.entry(tenant).or_default() += count,
+            ("click.erased", outcome) => {
+                *self.erased.entry(tenant).or_default() += count;
+                *self.erasures.entry(tenant).or_default() += i64::from(outcome == "erased");
+            }
             ("clicks.untracked", _) => *self.untracked.entry((tenant, day())).or_default() += count,
             ("consent.changed", "granted") => {
                 let key = (tenant, day(), seen.policy_version.unwrap_or(0));
@@ -55,6 +63,7 @@ impl Tally {
             }
             _ => {}
         }
+        self.purges.count(seen);
         if let Some(object) = seen.object {
             self.objects.insert((tenant, object.to_owned()));
         }
@@ -62,8 +71,9 @@ impl Tally {
 
     /// Whether an entry tells of this row. Each may be asked for once.
     pub(super) fn takes(&mut self, row: &NamedRow) -> bool {
-        self.objects
-            .remove(&(row.tenant, format!("{}:{}", row.kind, row.number)))
+        let object = (row.tenant, format!("{}:{}", row.kind, row.number));
+        // A key that the log says was destroyed is told of by nothing: somebody put it back.
+        self.objects.remove(&object) && !self.purges.destroyed(&object)
     }
 
     /// Objects that entries tell of and that were not asked for.
@@ -105,13 +115,14 @@ impl Tally {
             let of = |sums: &BTreeMap<i64, i64>| sums.get(&tenant).copied().unwrap_or(0);
             let tracked = of(&self.tracked);
             compare(found, tenant, "clicks in counters", tracked, of(&counted));
-            let kept = tracked - of(&self.erased);
+            let kept = tracked - of(&self.erased) - self.purges.of(tenant, Class::Click);
             compare(found, tenant, "rows of clicks", kept, of(&clicks));
-            let kept = of(&self.recorded) - of(&self.purged);
+            let kept = of(&self.recorded) - self.purges.of(tenant, Class::TestConversion);
             compare(found, tenant, "rows of conversions", kept, of(&conversions));
         }
+        self.purges.hold_against(state, found);
         for sum in &state.erased_conversions {
-            if sum.events > 0 && self.erased.get(&sum.tenant).copied().unwrap_or(0) == 0 {
+            if sum.events > 0 && self.erasures.get(&sum.tenant).copied().unwrap_or(0) == 0 {
                 compare(found, sum.tenant, "rows of erased conversions", 0, sum.events);
             }
         }
@@ -155,11 +166,11 @@ impl Tally {
     }
 }
 
-fn by_tenant(sums: &[TenantSum]) -> BTreeMap<i64, i64> {
+pub(super) fn by_tenant(sums: &[TenantSum]) -> BTreeMap<i64, i64> {
     sums.iter().map(|sum| (sum.tenant, sum.events)).collect()
 }
 
-fn compare(found: &mut Findings, tenant: i64, what: &str, logged: i64, stored: i64) {
+pub(super) fn compare(found: &mut Findings, tenant: i64, what: &str, logged: i64, stored: i64) {
     if logged != stored {
         let place = format!("{what}: {stored} are stored, the log says {logged}");
         found.add(Kind::CountDiffers, tenant, None, None, place);
@@ -178,6 +189,9 @@ impl CheckState {
             &mut self.click_rows,
             &mut self.conversion_rows,
             &mut self.erased_conversions,
+            &mut self.purged_conversions,
+            &mut self.proof_rows,
+            &mut self.removed_by_runs,
         ] {
             sums.retain(|one| wanted.hold(one.tenant));
         }
