@@ -29,8 +29,15 @@ fn sections(page: &str) -> Vec<Vec<(String, Named<'_>)>> {
     for section in body.split("\n## ") {
         let (_, text) = section.split_once("\n\n").expect("a heading and a text");
         let mut items = Vec::new();
-        for item in text.trim().split("\n- ").map(|item| item.trim_start_matches("- ")) {
-            assert!(!item.contains("\n\n"), "every sentence stands in the list: {item}");
+        for item in text
+            .trim()
+            .split("\n- ")
+            .map(|item| item.trim_start_matches("- "))
+        {
+            assert!(
+                !item.contains("\n\n"),
+                "every sentence stands in the list: {item}"
+            );
             items.push((item.split_whitespace().collect::<Vec<_>>().join(" "), named(item)));
         }
         sections.push(items);
@@ -74,7 +81,8 @@ fn every_sentence_names_a_test_that_is_there() {
 #[test]
 fn both_languages_say_the_same() {
     let tests = |page| -> Vec<Vec<Named<'_>>> {
-        let items = |section: Vec<(String, Named<'static>)>| section.into_iter().map(|(_, tests)| tests).collect();
+        let items =
+            |section: Vec<(String, Named<'static>)>| section.into_iter().map(|(_, tests)| tests).collect();
         sections(page).into_iter().map(items).collect()
     };
     let [english, german] = halves();

@@ -195,9 +195,13 @@ impl Run {
     async fn tenant(&self) -> Arc<TenantRoute> {
         let text = std::fs::read_to_string(self.place.data().join("root.key")).expect("a key");
         let digits = text.trim_end().split(':').next_back().expect("digits");
-        let root = Roots::from(Secret::from_slice(&hex::decode(digits).expect("hexadecimal")).expect("a key"));
+        let root =
+            Roots::from(Secret::from_slice(&hex::decode(digits).expect("hexadecimal")).expect("a key"));
         let store = Store::connect(&self.url).await.expect("connected");
-        let routing = store.load_routing(&root, START_S * 1_000, None).await.expect("read");
+        let routing = store
+            .load_routing(&root, START_S * 1_000, None)
+            .await
+            .expect("read");
         store.close().await;
         let mut tenants = routing.tenants.values();
         let acme = tenants.find(|route| route.tenant.slug == "acme").expect("acme");

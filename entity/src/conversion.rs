@@ -31,6 +31,7 @@ pub struct Model {
     pub click_id: Option<Uuid>,
     pub order_hash: Option<Vec<u8>>,
     pub payload: Option<Vec<u8>>,
+    pub purged: bool,
 }
 
 /// Rows are joined by the queries that need it.

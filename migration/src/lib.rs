@@ -13,6 +13,7 @@ mod m20261128_000006_tokens;
 mod m20261128_000007_edges;
 mod m20261128_000008_erasures;
 mod m20261128_000009_requests;
+mod m20261128_000010_retention;
 mod m20261128_000011_keys;
 mod m20261128_000012_packs;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000007_edges::Migration),
             Box::new(m20261128_000008_erasures::Migration),
             Box::new(m20261128_000009_requests::Migration),
+            Box::new(m20261128_000010_retention::Migration),
             Box::new(m20261128_000011_keys::Migration),
             Box::new(m20261128_000012_packs::Migration),
         ]

@@ -16,7 +16,7 @@ use super::demo::{self, DemoOptions};
 use super::erase::{self, EraseOptions};
 use super::migrate::{self, Step};
 use super::system::SystemClock;
-use super::{apply, audit, consent, doctor, first_run, keys, serve, signal, telemetry, token_key};
+use super::{apply, audit, consent, doctor, first_run, keys, purge, serve, signal, telemetry, token_key};
 use crate::edge::openapi;
 use crate::flow::Clock;
 
@@ -83,6 +83,12 @@ enum Command {
     Backup(BackupOptions),
     /// Restore a backup into an empty place, and erase again whoever was erased since.
     Restore(RestoreOptions),
+    /// Remove what has had its time, class by class; a server that runs does so by itself once a day.
+    Purge {
+        /// Say what would be removed, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Run every check of this installation, one by one; fails if any does.
     Doctor,
     /// Print the OpenAPI document.
@@ -177,6 +183,10 @@ fn dispatch(
             }
             let config = Config::load(options)?;
             audit_step(&config, step, json)?;
+        }
+        Command::Purge { dry_run } => {
+            let config = Config::load(options)?;
+            print(&start(&config)?.block_on(purge::purge(&config, dry_run, json))?)?;
         }
         Command::Doctor => {
             let config = Config::load(options)?;

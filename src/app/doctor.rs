@@ -3,6 +3,7 @@
 //! Promise: it makes and changes nothing, not even a schema that is behind. A check that cannot be made because an
 //! earlier one failed is left out.
 
+mod duties;
 mod remains;
 
 use std::fmt::Write as _;
@@ -198,10 +199,25 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
     waiting(store, clock, sheet).await;
     remains::journal(config, sheet);
     remains::remains(config, store, clock, sheet).await;
-    requests(store, clock, sheet).await;
+    duties::requests(store, clock, sheet).await;
     if let Some(root) = root {
-        search(config, store, root, sheet).await;
+        match start(config, store, root).await {
+            Ok(live) => {
+                tenant_keys(&live.rootless_tenants(), sheet);
+                duties::retention(Arc::clone(&live), sheet).await;
+                search(config, store, live, sheet).await;
+            }
+            Err(error) => sheet.note("audit_check", State::Failed, error),
+        }
     }
+}
+
+/// The shared parts over an opened database.
+async fn start(config: &Config, store: &Store, roots: Roots) -> Result<Arc<Live>, String> {
+    let registries = registries::load(config).map_err(|error| chain(&error))?;
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let live = Live::start(store.clone(), roots, clock, entropy, registries).await;
+    live.map_err(|error| chain(&error))
 }
 
 async fn time(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
@@ -333,26 +349,6 @@ fn tenant_keys(rootless: &[String], sheet: &mut Sheet) {
     }
 }
 
-/// The law's deadline, not ours.
-async fn requests(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
-    match store.reader().case_counts(None, clock.now_ms()).await {
-        Ok(counts) if counts.overdue > 0 => {
-            let sentence = format!(
-                "{} requests of people are overdue, {} more are due within a week. The role privacy finds them with \
-                 GET /v1/subject-requests?overdue=true.",
-                counts.overdue, counts.due_soon
-            );
-            sheet.note("subject_requests", State::Failed, sentence);
-        }
-        Ok(counts) if counts.due_soon > 0 => {
-            let sentence = format!("{} requests of people are due within a week.", counts.due_soon);
-            sheet.note("subject_requests", State::Warning, sentence);
-        }
-        Ok(_) => sheet.note("subject_requests", State::Ok, "No request of a person's is late."),
-        Err(error) => sheet.note("subject_requests", State::Failed, chain(&error)),
-    }
-}
-
 async fn waiting(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
     match store.waiting().await {
         Ok(waiting) => {
@@ -402,14 +398,8 @@ async fn unsigned(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
     }
 }
 
-async fn search(config: &Config, store: &Store, roots: Roots, sheet: &mut Sheet) {
-    let mut locked = None;
+async fn search(config: &Config, store: &Store, live: Arc<Live>, sheet: &mut Sheet) {
     let result = async {
-        let registries = registries::load(config).map_err(|error| chain(&error))?;
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let live = Live::start(store.clone(), roots, clock, entropy, registries).await;
-        let live = live.map_err(|error| chain(&error))?;
-        locked = Some(live.rootless_tenants());
         let flow = audit::check::flow(config, store, live).await;
         let flow = flow.map_err(|error| chain(&error))?;
         let report = flow.run(Extent::default()).await.map_err(|error| chain(&error))?;
@@ -427,9 +417,5 @@ async fn search(config: &Config, store: &Store, roots: Roots, sheet: &mut Sheet)
             )),
         }
     };
-    let result = result.await;
-    if let Some(rootless) = locked {
-        tenant_keys(&rootless, sheet);
-    }
-    sheet.put("audit_check", result);
+    sheet.put("audit_check", result.await);
 }

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod migrate;
 pub mod opendsr_key;
 pub mod production;
+pub mod purge;
 pub mod registries;
 pub mod root_command;
 pub mod root_key;

@@ -24,8 +24,8 @@ use crate::flow::audit::packs::PackFlow;
 use crate::flow::audit::push::Pusher;
 use crate::flow::erasure::Remains;
 use crate::flow::keys::KeysFlow;
-use crate::flow::privacy::PrivacyFlow;
 use crate::flow::requests::RequestsFlow;
+use crate::flow::retention::{PurgeEnd, Purger, RetentionFlow};
 
 /// How often other nodes' changes are looked for.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
@@ -33,6 +33,10 @@ const RELOAD_EVERY: Duration = Duration::from_millis(500);
 const PLACE_EVERY: Duration = Duration::from_millis(150);
 /// How long after the start the first tamper search begins: a start has more urgent things to do.
 const SEARCH_FIRST: Duration = Duration::from_mins(5);
+/// How long after the start it is looked for the first time for what has had its time.
+const PURGE_FIRST: Duration = Duration::from_mins(2);
+/// How often it is looked whether a class's daily purge is due.
+const PURGE_LOOK_EVERY: Duration = Duration::from_mins(10);
 /// How often it is entered who was turned away.
 const REFUSALS_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked for evidence packs that were ordered.
@@ -143,6 +147,7 @@ pub async fn serve(
     besides.spawn(requests(app.requests.clone(), stop.clone()));
     let remains = Remains::new(Arc::clone(&app.live), config.remains_hours);
     besides.spawn(rewrite(remains, stop.clone()));
+    besides.spawn(purge(app.purger.clone(), app.retention.clone(), stop.clone()));
     for pusher in wire::pushers(&config, &app.live) {
         besides.spawn(push(pusher, stop.clone()));
     }
@@ -296,6 +301,35 @@ async fn requests(flow: RequestsFlow, stop: CancellationToken) {
     }
 }
 
+/// Purges what has had its time, each class once a day, and measures what is overdue.
+async fn purge(purger: Purger, retention: RetentionFlow, stop: CancellationToken) {
+    let mut wait = PURGE_FIRST;
+    loop {
+        let round = async {
+            tokio::time::sleep(wait).await;
+            match purger.run(true, &|_| {}).await {
+                Ok(PurgeEnd::Done(_)) => {}
+                Ok(PurgeEnd::Elsewhere) => tracing::debug!("another node purges"),
+                Err(error) => {
+                    metrics::counter!("einklang_retention_runs_failed_total").increment(1);
+                    tracing::warn!(%error, "what has had its time cannot be purged yet");
+                }
+            }
+            match retention.overdue().await {
+                Ok(overdue) => {
+                    let count = u32::try_from(overdue.len()).unwrap_or(u32::MAX);
+                    metrics::gauge!("einklang_retention_overdue_classes").set(count);
+                }
+                Err(error) => tracing::warn!(%error, "what is overdue cannot be counted"),
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = round => wait = PURGE_LOOK_EVERY,
+        }
+    }
+}
+
 /// Has PostgreSQL write anew what erasures left behind.
 async fn rewrite(remains: Remains, stop: CancellationToken) {
     let mut look = tokio::time::interval(REMAINS_EVERY);
@@ -363,9 +397,6 @@ pub(super) async fn timers(
                 }
                 if let Err(error) = ClosedDays::new(Arc::clone(&live)).enter().await {
                     tracing::warn!(%error, "closed days cannot be entered in the audit log yet");
-                }
-                if let Err(error) = PrivacyFlow::new(Arc::clone(&live)).purge_tests().await {
-                    tracing::warn!(%error, "old test conversions cannot be purged");
                 }
             }
         }

@@ -17,6 +17,7 @@ use super::token_key::{self, TokenKeyError};
 use crate::delivery::callback::CallbackPost;
 use crate::delivery::checkpoint::TIMEOUT;
 use crate::delivery::issuer_keys::HttpKeySource;
+use crate::domain::event::Actor;
 use crate::edge::auth::Gate;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
@@ -40,6 +41,7 @@ use crate::flow::records::RecordsFlow;
 use crate::flow::refusals::Refusals;
 use crate::flow::report::ReportFlow;
 use crate::flow::requests::{Processor, RequestSettings, RequestsFlow};
+use crate::flow::retention::{Purger, RetentionFlow};
 use crate::flow::signal::SignalFlow;
 use crate::flow::{Clock, Entropy, FlowError, Live};
 use crate::store::{Store, StoreError};
@@ -106,6 +108,10 @@ pub struct App {
     pub checks: Checks,
     /// Evidence packs, made by a timer.
     pub packs: PackFlow,
+    /// The purge, driven by a timer.
+    pub purger: Purger,
+    /// What is overdue, measured by a timer.
+    pub retention: RetentionFlow,
     /// The gate, whose quotas are tidied up by a timer.
     pub gate: Arc<Gate>,
     /// Requests of people, driven by a timer.
@@ -207,6 +213,8 @@ pub async fn build(
     let requests = RequestsFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone(), settings);
     let refusals = Refusals::default();
     let access = AccessFlow::new(Arc::clone(&live), Arc::clone(&identity), refusals.clone());
+    let purger = Purger::new(Arc::clone(&live), journal, Actor::Server);
+    let retention = RetentionFlow::new(Arc::clone(&live));
     let flows = Flows {
         access: access.clone(),
         audit,
@@ -218,6 +226,7 @@ pub async fn build(
         erasure: ErasureFlow::new(Arc::clone(&live), ledger),
         records: RecordsFlow::new(Arc::clone(&live)),
         report: ReportFlow::new(Arc::clone(&live)),
+        retention: retention.clone(),
         signal: SignalFlow::new(Arc::clone(&live)),
         checks: checks.clone(),
         packs: packs.clone(),
@@ -240,6 +249,8 @@ pub async fn build(
         access,
         checks,
         packs,
+        purger,
+        retention,
         gate,
         requests,
         store,
@@ -330,6 +341,8 @@ impl App {
             access,
             checks,
             packs,
+            purger,
+            retention,
             gate,
             requests,
             store,
@@ -339,7 +352,9 @@ impl App {
         if let Err(error) = KeysFlow::new(Arc::clone(&live)).enter_uses().await {
             tracing::warn!(%error, "how often keys were used since the last minute is not written down");
         }
-        drop((router, health, checks, packs, gate, requests, live));
+        drop((
+            router, health, checks, packs, purger, retention, gate, requests, live,
+        ));
         if let Err(error) = access.enter_refusals().await {
             tracing::warn!(%error, "who was turned away last cannot be entered in the audit log");
         }

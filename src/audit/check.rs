@@ -368,6 +368,8 @@ pub struct Seen<'a> {
     pub at_ms: Option<i64>,
     pub commitment: Option<&'a str>,
     pub count: Option<i64>,
+    #[serde(default, borrow)]
+    pub counts: Vec<SeenCount<'a>>,
     pub day: Option<&'a str>,
     pub nonce: &'a str,
     pub object: Option<&'a str>,
@@ -378,6 +380,14 @@ pub struct Seen<'a> {
     pub tenant: i64,
     #[serde(default)]
     pub test: bool,
+}
+
+/// How many of one reason.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "named and documented in domain::event::Count")]
+pub struct SeenCount<'a> {
+    pub count: i64,
+    pub reason: &'a str,
 }
 
 impl<'a> Seen<'a> {

@@ -114,6 +114,12 @@ pub const TABLE: &[(&str, &[Role])] = &[
     // An auditor changes nothing; whose word counts beside that depends on who asked.
     ("give_approval", &[Manager, Privacy]),
     ("reject_approval", &[Manager, Privacy]),
+    ("read_retention", READ),
+    ("change_retention", RUN),
+    ("create_hold", &[Manager, Privacy]),
+    ("list_holds", READ),
+    ("read_hold", READ),
+    ("archive_hold", &[Manager, Privacy]),
     ("send_postback", &[Shop]),
     ("send_postback_form", &[Shop]),
     ("send_shop_postback", &[Shop]),
@@ -134,6 +140,7 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_consent_record", READ),
     ("read_consent_receipt", &[Manager, Privacy]),
     ("replay_consent_record", READ),
+    ("read_consent_proof", READ),
     // Whoever handles signals may look into one; it says nothing of the tenant.
     ("decode_signal", &[Manager, Shop, Publisher, Auditor, Privacy]),
     ("explain_decision", &[Manager, Shop, Auditor, Privacy]),

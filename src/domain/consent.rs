@@ -89,6 +89,16 @@ impl ConsentState {
             ConsentState::Malformed => "malformed",
         }
     }
+
+    /// The state in the bits of a row.
+    pub fn of_bits(bits: i64) -> Self {
+        match bits & 3 {
+            1 => ConsentState::Granted,
+            2 => ConsentState::Denied,
+            3 => ConsentState::Malformed,
+            _ => ConsentState::Unknown,
+        }
+    }
 }
 
 /// All signals of one request, merged. Small, free of the signals' texts, and all that later steps see.

@@ -111,6 +111,8 @@ kinds! {
     ApprovalId = "apr_";
     /// A request of a person about their data.
     SubjectRequestId = "srq_";
+    /// What is kept beyond its time.
+    HoldId = "hld_";
     /// A conversion.
     ConversionId = "cnv_";
     /// An act of erasing.

@@ -105,9 +105,8 @@ impl RecordKey {
         }
     }
 
-    /// The id that names it outside.
-    pub fn seal(&self, keys: &KeyRing) -> RecordId {
-        let mut plain = Vec::with_capacity(40);
+    fn plain(&self) -> Vec<u8> {
+        let mut plain = Vec::with_capacity(41);
         match self {
             RecordKey::Click(click) => {
                 plain.push(0);
@@ -123,6 +122,17 @@ impl RecordKey {
                 plain.extend_from_slice(id.as_bytes());
             }
         }
+        plain
+    }
+
+    /// The name of what remains of it once it had its time. Whoever has the record's id finds it; it leads nowhere itself.
+    pub fn proof_name(&self, keys: &KeyRing) -> [u8; 32] {
+        keys.record_key().hash("proof", &[&self.plain()])
+    }
+
+    /// The id that names it outside.
+    pub fn seal(&self, keys: &KeyRing) -> RecordId {
+        let plain = self.plain();
         let key = keys.record_key();
         // The nonce is a keyed hash of what is sealed: one row has one id, and two rows never share a nonce by design.
         let hash = key.index("nonce", &[&plain]);
@@ -177,12 +187,7 @@ fn read_click(tenant: i64, bytes: &[u8]) -> Option<ClickKey> {
 impl Record {
     /// The state that it was decided on.
     pub fn state(&self) -> ConsentState {
-        match self.consent_bits & 3 {
-            1 => ConsentState::Granted,
-            2 => ConsentState::Denied,
-            3 => ConsentState::Malformed,
-            _ => ConsentState::Unknown,
-        }
+        ConsentState::of_bits(self.consent_bits)
     }
 
     /// What hangs on the click's salt, unless it is gone.

@@ -27,6 +27,7 @@ pub mod records;
 pub mod report;
 pub mod request;
 pub mod requests;
+pub mod retention;
 pub mod router;
 pub mod signal;
 pub mod time;

@@ -12,7 +12,7 @@ use super::problem::ProblemBody;
 use super::signal::SignalPlatform;
 use super::{
     audit, audit_check, click, consent, contract, correction, erasure, evidence_packs, explain, health, keys,
-    objects, opendsr, postback, records, report, requests, signal, token,
+    objects, opendsr, postback, records, report, requests, retention, signal, token,
 };
 
 /// The parts of the document that belong to no operation.
@@ -46,6 +46,7 @@ use super::{
         (name = "postback", description = "Conversions that a shop's server sends, and their corrections."),
         (name = "publishers", description = "Who shows the links."),
         (name = "reports", description = "What happened, and what consent cost, in plain counts."),
+        (name = "retention", description = "How long data is kept, what was purged, and what is held beyond its time."),
         (name = "shops", description = "Advertisers' shops and how their servers authenticate."),
         (name = "subject-requests", description = "Requests of people about their data, with their deadlines and results."),
         (name = "tenants", description = "Controllers: the boundary of isolation."),
@@ -98,6 +99,7 @@ fn parts() -> Vec<Document> {
         audit::routes().into_openapi(),
         records::routes().into_openapi(),
         report::routes().into_openapi(),
+        retention::routes().into_openapi(),
         explain::routes().into_openapi(),
         signal::routes().into_openapi(),
         audit_check::routes().into_openapi(),

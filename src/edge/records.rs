@@ -15,7 +15,7 @@ use utoipa::{IntoParams, IntoResponses};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::answer::{ConsentRecord, ConsentRecordPage, ConsentReplay};
+use self::answer::{ConsentProof, ConsentRecord, ConsentRecordPage, ConsentReplay};
 use self::receipt::ConsentReceipt;
 use super::auth::Authenticated;
 use super::objects::answers::{Invalid, NotFound};
@@ -37,6 +37,7 @@ pub fn routes() -> OpenApiRouter<RecordsFlow> {
         .routes(routes!(read_consent_record))
         .routes(routes!(read_consent_receipt))
         .routes(routes!(replay_consent_record))
+        .routes(routes!(read_consent_proof))
 }
 
 /// 410: the person was erased.
@@ -234,4 +235,25 @@ async fn replay_consent_record(
 ) -> Result<Json<ConsentReplay>, Problem> {
     let replayed = flow.replay(&principal, &id, request).await?;
     Ok(Json(ConsentReplay::of(&replayed)))
+}
+
+/// Read what remains of a consent record
+///
+/// Time, state and policy version, without anything that leads to a click. It outlives the record itself: a year by default
+/// (`minimal_proof`). Nothing remains of an erased person's record.
+#[utoipa::path(get, path = "/v1/consent-records/{id}/proof", operation_id = "read_consent_proof",
+    tag = "consent-records", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The record's id.", min_length = 64, max_length = 96,
+        pattern = "^csr_[A-Za-z0-9_-]{60,92}$")),
+    responses(
+        (status = 200, description = "What remains.", body = ConsentProof, example = json!(ConsentProof::example())),
+        Invalid, NotFound, Erased,
+    ))]
+async fn read_consent_proof(
+    State(flow): State<RecordsFlow>,
+    Authenticated(principal): Authenticated,
+    Id(id): Id<RecordId>,
+) -> Result<Json<ConsentProof>, Problem> {
+    let proof = flow.proof(&principal, &id).await?;
+    Ok(Json(ConsentProof::of(&proof)))
 }

@@ -19,7 +19,7 @@ use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
     audit, audit_check, click, consent, correction, erasure, evidence_packs, explain, health, keys, objects,
-    openapi, opendsr, postback, records, report, requests, signal, token,
+    openapi, opendsr, postback, records, report, requests, retention, signal, token,
 };
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
@@ -38,6 +38,7 @@ use crate::flow::objects::ObjectsFlow;
 use crate::flow::records::RecordsFlow;
 use crate::flow::report::ReportFlow;
 use crate::flow::requests::RequestsFlow;
+use crate::flow::retention::RetentionFlow;
 use crate::flow::signal::SignalFlow;
 
 /// The largest body of a batch, in bytes.
@@ -64,6 +65,8 @@ pub struct Flows {
     pub explain: ExplainFlow,
     /// Reports.
     pub report: ReportFlow,
+    /// Retention.
+    pub retention: RetentionFlow,
     /// Looking into signals.
     pub signal: SignalFlow,
     /// The tamper search.
@@ -120,6 +123,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(records::routes().with_state(flows.records))
         .merge(explain::routes().with_state(flows.explain))
         .merge(report::routes().with_state(flows.report))
+        .merge(retention::routes().with_state(flows.retention))
         .merge(signal::routes().with_state(flows.signal))
         .merge(audit_check::routes().with_state(flows.checks))
         .merge(evidence_packs::routes().with_state(flows.packs))

@@ -17,13 +17,13 @@ pub mod keys;
 pub mod ledger;
 pub mod live;
 pub mod objects;
-pub mod privacy;
 pub mod provision;
 pub mod records;
 pub mod refusals;
 pub mod report;
 pub mod requests;
 pub mod restore;
+pub mod retention;
 pub mod rotation;
 pub mod signal;
 

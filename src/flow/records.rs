@@ -3,7 +3,10 @@
 //! Promise: an auditor sees a person's click as a commitment and nothing of what was sealed; whoever sees what was sealed
 //! stands in the audit trail with it, before it is shown.
 
+mod proof;
 pub mod replay;
+
+pub use proof::RecordProof;
 
 use std::sync::Arc;
 
@@ -270,7 +273,7 @@ impl RecordsFlow {
                 let entry = tenant.keys.suppressed_click(&click.click);
                 reader.is_suppressed(number, entry).await?
             }
-            RecordKey::Conversion(id) => reader.has_conversion(number, *id).await?,
+            RecordKey::Conversion(id) => reader.is_purged_conversion(number, *id).await? == Some(false),
         };
         Err(FlowError::Refused(if erased {
             Reason::ConsentWithdrawn

@@ -32,6 +32,8 @@ pub struct Recorded {
     pub test: bool,
     /// Whether the person's data was erased.
     pub erased: bool,
+    /// Whether its details had their time.
+    pub purged: bool,
     /// When it was last changed.
     pub updated_at_ms: i64,
     /// Its click and the keyed hash of its order, until they are erased.
@@ -52,16 +54,17 @@ type Tuple = (
     Option<Uuid>,
     Option<Vec<u8>>,
     i64,
+    bool,
 );
 
 impl Batch {
     /// One conversion, locked until this transaction ends.
     pub async fn conversion(&mut self, tenant: i64, id: Uuid) -> Result<Option<Recorded>, StoreError> {
         const SELECT: &str = ") SELECT v.shop, v.campaign, v.publisher, v.link, v.goal, v.status, v.amount_minor, \
-             v.currency, v.test, v.issued_at_ticks, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
+             v.currency, v.test, v.issued_at_ticks, v.click_id, v.order_hash, v.updated_at_ms, v.purged FROM k CROSS JOIN conversion v \
              WHERE v.tenant = k.t AND v.recorded_at_s = k.r AND v.conversion_id = k.c";
         const LOCKED: &str = ") SELECT v.shop, v.campaign, v.publisher, v.link, v.goal, v.status, v.amount_minor, \
-             v.currency, v.test, v.issued_at_ticks, v.click_id, v.order_hash, v.updated_at_ms FROM k CROSS JOIN conversion v \
+             v.currency, v.test, v.issued_at_ticks, v.click_id, v.order_hash, v.updated_at_ms, v.purged FROM k CROSS JOIN conversion v \
              WHERE v.tenant = k.t AND v.recorded_at_s = k.r AND v.conversion_id = k.c FOR UPDATE OF v";
         let after = if matches!(self, Batch::Postgres(_)) {
             LOCKED
@@ -85,7 +88,8 @@ impl Batch {
             amount_minor: row.6,
             currency: row.7.trim().to_owned(),
             test: row.8,
-            erased: row.10.is_none(),
+            erased: row.10.is_none() && !row.13,
+            purged: row.13,
             updated_at_ms: row.12,
             click: row
                 .9

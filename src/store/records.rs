@@ -138,6 +138,7 @@ impl Reader<'_> {
     }
 
     /// The conversions that were recorded in one millisecond: their ids, with their records unless the person was erased.
+    /// Those whose details had their time are left out.
     pub async fn conversions_of_moment(
         &self,
         tenant: i64,
@@ -146,6 +147,7 @@ impl Reader<'_> {
         let rows = conversion::Entity::find()
             .filter(conversion::Column::Tenant.eq(tenant))
             .filter(conversion::Column::RecordedAtS.eq(at_ms.div_euclid(1_000)))
+            .filter(conversion::Column::Purged.eq(false))
             .filter(conversion::Column::ConversionId.gte(time_ordered(at_ms, [0; 10])))
             .filter(conversion::Column::ConversionId.lt(time_ordered(at_ms + 1, [0; 10])))
             .all(self.connection())
@@ -189,13 +191,11 @@ impl Reader<'_> {
         Ok(row.map(|row| [row.campaign, row.publisher, row.link]))
     }
 
-    /// Whether a conversion's row is there, whatever is left of it.
-    pub async fn has_conversion(&self, tenant: i64, id: Uuid) -> Result<bool, StoreError> {
+    /// Whether a conversion's details had their time; nothing where its row is not there.
+    pub async fn is_purged_conversion(&self, tenant: i64, id: Uuid) -> Result<Option<bool>, StoreError> {
         let id = (tenant, seconds_of(id), id);
-        Ok(conversion::Entity::find_by_id(id)
-            .one(self.connection())
-            .await?
-            .is_some())
+        let row = conversion::Entity::find_by_id(id).one(self.connection()).await?;
+        Ok(row.map(|row| row.purged))
     }
 
     /// Whether an entry is suppressed.
@@ -221,7 +221,8 @@ impl Reader<'_> {
         Ok(found.into_iter().map(|(click, _)| click).collect())
     }
 
-    /// The conversions that an order became at any of these shops, under any of these goals, with their clicks.
+    /// The conversions that an order became at any of these shops, under any of these goals, with their clicks. Where the
+    /// details had their time, the order names no click.
     pub async fn conversions_of_order(
         &self,
         tenant: i64,
@@ -234,6 +235,7 @@ impl Reader<'_> {
             .filter(order_key::Column::Shop.is_in(shops))
             .filter(order_key::Column::Goal.is_in(goals))
             .filter(order_key::Column::OrderHash.eq(order_hash.to_vec()))
+            .filter(order_key::Column::IssuedAtTicks.ne(0))
             .all(self.connection())
             .await?;
         Ok(rows

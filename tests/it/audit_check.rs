@@ -76,8 +76,8 @@ both!(
         );
         assert!(at.checkpoints >= 3, "{at:?}");
         app.clock.advance_seconds(8 * 86_400);
-        let privacy = einklang::flow::privacy::PrivacyFlow::new(std::sync::Arc::clone(&app.live));
-        assert_eq!(privacy.purge_tests().await.expect("purged"), 1);
+        app.purge().await;
+        assert_eq!(app.ledger.count("conversion", "test").await, 0);
         let report = search(app).await;
         assert_eq!(kinds(&report), [], "{:#?}", report.findings);
         assert_eq!(app.ledger.leaves("audit.checked").await, 2);

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use einklang::flow::audit::days::ClosedDays;
-use einklang::flow::privacy::PrivacyFlow;
 use einklang::flow::records::replay::ReplayFlow;
 use http::Method;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use crate::harness::app::TestApp;
 use crate::harness::world;
 
 /// What a tenant's log has to tell of, as action and outcome.
-const OF_TENANT: [(&str, &str); 29] = [
+const OF_TENANT: [(&str, &str); 34] = [
     ("tenant.created", "created"),
     ("policy.created", "created"),
     ("shop.created", "created"),
@@ -36,7 +35,12 @@ const OF_TENANT: [(&str, &str); 29] = [
     ("consent.changed", "granted"),
     ("consent.changed", "withdrawn"),
     ("conversion.changed", "changed"),
-    ("conversions.purged", "purged"),
+    ("retention.removed", "removed"),
+    ("retention.purged", "purged"),
+    ("retention.changed", "changed"),
+    ("hold.created", "created"),
+    ("hold.archived", "archived"),
+    ("key.destroyed", "destroyed"),
     ("consent_record.read", "shown"),
     ("consent_receipt.issued", "shown"),
     ("consent_record.replayed", "shown"),
@@ -156,6 +160,15 @@ async fn changes(app: &TestApp) {
     let path = format!("/v1/links/{}", last["id"].as_str().expect("an id"));
     let archived = manager.send(manager.request(Method::DELETE, &path)).await;
     assert_eq!(archived.status, 200, "{}", archived.text());
+    let change = json!({"class": "minimal_proof", "days": 400, "reason": "legal_claims"});
+    assert_eq!(manager.patch("/v1/retention", &change).await.status, 200);
+    let hold = json!({"class": "suppression", "reason": "investigation", "reference": "A-1",
+        "review_at": "2026-12-31T00:00:00Z"});
+    let made = app.privacy().post("/v1/holds", &hold).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("/v1/holds/{}", made.member("id"));
+    let lifted = manager.send(manager.request(Method::DELETE, &path)).await;
+    assert_eq!(lifted.status, 200, "{}", lifted.text());
 }
 
 /// Everything that is turned away: an unknown key, a role, a signature, an address.
@@ -198,10 +211,7 @@ both!(
             .enter()
             .await
             .expect("entered");
-        PrivacyFlow::new(Arc::clone(&app.live))
-            .purge_tests()
-            .await
-            .expect("purged");
+        app.purge().await;
         app.keep_logs().await;
         let report = app.checks().run().await.expect("searched");
         assert!(report.findings.is_empty(), "{:#?}", report.findings);

@@ -37,6 +37,7 @@ mod decision;
 mod erasure;
 mod evidence_packs;
 mod explain;
+mod holds;
 mod hostile_tokens;
 mod key_sources;
 mod keys;

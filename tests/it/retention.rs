@@ -1,34 +1,656 @@
-//! Retention: test conversions go after seven days, real ones stay.
+//! Retention: each class goes at its time and not before, what is held or frozen stays, and nothing that is counted
+//! changes.
 
-use std::sync::Arc;
-
-use einklang::flow::privacy::PrivacyFlow;
+use einklang::domain::event::Actor;
+use einklang::domain::retention::Class;
+use einklang::flow::retention::{PurgeEnd, PurgeReport, Purged};
+use serde_json::{Value, json};
 
 use crate::harness::app::TestApp;
+use crate::harness::world;
+
+const DAY: i64 = 86_400;
+
+/// An order of a person's, under a token.
+async fn order(app: &TestApp, token: &str, name: &str) -> String {
+    let pairs = [
+        ("token", token),
+        ("order_id", name),
+        ("amount", "77.13"),
+        ("customer_ref", name),
+        ("consent", "1"),
+    ];
+    let answer = app.shop().postback(&pairs).await;
+    answer.is(200, "recorded", "accepted");
+    answer.member("conversion_id")
+}
+
+async fn test_order(app: &TestApp, token: &str, name: &str) {
+    let pairs = [
+        ("token", token),
+        ("order_id", name),
+        ("consent", "1"),
+        ("test", "1"),
+    ];
+    app.shop().postback(&pairs).await.is(200, "recorded", "accepted");
+}
+
+/// How many rows of a class went.
+fn removed(report: &PurgeReport, class: Class) -> u64 {
+    let of_class = report.classes.iter().filter(|one| one.class == class);
+    of_class.map(|one| one.removed).sum()
+}
+
+async fn is_sound(app: &TestApp) {
+    app.keep_logs().await;
+    let report = app.checks().run().await.expect("searched");
+    assert!(report.findings.is_empty(), "{:#?}", report.findings);
+}
+
+async fn report(app: &TestApp, name: &str) -> Value {
+    // A period that has everything in it.
+    let path = format!("/v1/reports/{name}?from=2026-11-01&to=2027-10-31");
+    let answer = app.manager().get(&path).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let mut report = answer.json();
+    // When it was made is no figure.
+    report["generated_at"] = Value::Null;
+    report
+}
+
+fn class_of<'a>(page: &'a Value, class: &str) -> &'a Value {
+    let classes = page["classes"].as_array().expect("classes");
+    let found = classes.iter().find(|one| one["class"] == class);
+    found.unwrap_or_else(|| panic!("{class} in {page}"))
+}
+
+async fn standing(app: &TestApp, class: &str) -> Value {
+    let page = app.holder(world::AUDITOR).get("/v1/retention").await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    class_of(&page.json(), class).clone()
+}
 
 both!(test_conversions_go_after_seven_days, async |app: &TestApp| {
     let token = app.token("Ab3xK9").await;
-    for test in ["1", "0"] {
-        let pairs = [
-            ("token", token.as_str()),
-            ("order_id", "A-1"),
-            ("consent", "1"),
-            ("test", test),
-        ];
-        app.shop().postback(&pairs).await.is(200, "recorded", "accepted");
-    }
-    let privacy = PrivacyFlow::new(Arc::clone(&app.live));
-    let purge = async || privacy.purge_tests().await.expect("purged");
+    test_order(app, &token, "A-1").await;
+    order(app, &token, "A-1").await;
 
-    app.clock.advance_seconds(7 * 86_400);
-    assert_eq!(purge().await, 0, "not a second early");
+    app.clock.advance_seconds(7 * DAY);
+    assert_eq!(
+        removed(&app.purge().await, Class::TestConversion),
+        0,
+        "not a second early"
+    );
     app.clock.advance_seconds(1);
-    assert_eq!(purge().await, 1);
-    assert_eq!(purge().await, 0, "once");
+    assert_eq!(removed(&app.purge().await, Class::TestConversion), 1);
+    assert_eq!(removed(&app.purge().await, Class::TestConversion), 0, "once");
 
     assert_eq!(app.ledger.count("conversion", "test").await, 0);
     assert_eq!(app.ledger.count("order_key", "test").await, 0);
     assert_eq!(app.ledger.count("conversion", "NOT test").await, 1);
     assert_eq!(app.ledger.count("order_key", "NOT test").await, 1);
-    assert_eq!(app.ledger.leaves("conversions.purged").await, 1);
+    assert_eq!(
+        app.ledger.count("click_salt", "1 = 1").await,
+        1,
+        "the order hangs on it"
+    );
+    is_sound(app).await;
 });
+
+both!(
+    a_click_goes_after_its_rule_and_never_before_its_window_and_margin,
+    async |app: &TestApp| {
+        // The long campaign's window has 30 days, the short one's a single day.
+        let long = app.token("Ab3xK9").await;
+        let short = app.token("Winter").await;
+        let signal = json!({"token": long, "consent": "1"});
+        assert_eq!(app.shop().post("/v1/consent-signals", &signal).await.status, 200);
+        app.clock.advance_seconds(30 * DAY);
+        assert_eq!(removed(&app.purge().await, Class::Click), 0, "not a second early");
+        app.clock.advance_seconds(1);
+        assert_eq!(removed(&app.purge().await, Class::Click), 1, "the short one's");
+        app.clock.advance_seconds(7 * DAY - 1);
+        assert_eq!(removed(&app.purge().await, Class::Click), 0);
+        assert_eq!(app.ledger.count("consent_record", "1 = 1").await, 1);
+        app.clock.advance_seconds(1);
+        assert_eq!(removed(&app.purge().await, Class::Click), 1, "the long one's");
+        for table in ["click", "click_salt", "consent_record"] {
+            assert_eq!(app.ledger.count(table, "1 = 1").await, 0, "{table}");
+        }
+        assert_eq!(
+            app.ledger.count("consent_proof", "1 = 1").await,
+            3,
+            "of two clicks and a later signal"
+        );
+        is_sound(app).await;
+
+        // Nothing brings it back: neither a postback, nor a signal, nor a repetition.
+        let before = app.ledger.totals().await;
+        for token in [&long, &short] {
+            let pairs = [("token", token.as_str()), ("order_id", "late"), ("consent", "1")];
+            app.shop()
+                .postback(&pairs)
+                .await
+                .is(410, "refused", "token_expired");
+            let signal = json!({"token": token, "consent": "1"});
+            let answer = app.shop().post("/v1/consent-signals", &signal).await;
+            assert_eq!(
+                (answer.status, answer.member("outcome").as_str()),
+                (200, "no_effect")
+            );
+        }
+        let after = app.ledger.totals().await;
+        for table in ["click", "click_salt", "consent_record", "conversion", "order_key"] {
+            assert_eq!(before[table], after[table], "{table}");
+        }
+        is_sound(app).await;
+    }
+);
+
+both!(
+    what_hangs_on_a_salt_keeps_it_and_goes_with_it,
+    async |app: &TestApp| {
+        let token = app.token("Ab3xK9").await;
+        app.clock.advance_seconds(10 * DAY);
+        let conversion = order(app, &token, "A-1").await;
+        app.token("Ab3xK9").await;
+        let figures = (report(app, "performance").await, report(app, "consent").await);
+        app.clock.advance_seconds(28 * DAY);
+        let purged = app.purge().await;
+        assert_eq!(
+            (
+                removed(&purged, Class::Click),
+                removed(&purged, Class::ConversionDetails)
+            ),
+            (1, 0)
+        );
+        assert_eq!(
+            app.ledger.count("click_salt", "1 = 1").await,
+            2,
+            "details are sealed under one"
+        );
+        let record = "/v1/consent-records?order_id=A-1&kind=postback";
+        let listed = app.privacy().get(record).await;
+        assert_eq!(
+            listed.json()["items"].as_array().map(Vec::len),
+            Some(1),
+            "{}",
+            listed.text()
+        );
+        is_sound(app).await;
+
+        // 90 days after the order: its row stays with what is counted.
+        app.clock.advance_seconds(62 * DAY + 1);
+        let purged = app.purge().await;
+        assert_eq!(removed(&purged, Class::ConversionDetails), 1);
+        for table in ["click", "click_salt", "customer_key"] {
+            assert_eq!(app.ledger.count(table, "1 = 1").await, 0, "{table}");
+        }
+        let empty = "purged AND issued_at_ticks IS NULL AND click_id IS NULL AND order_hash IS NULL AND payload IS NULL \
+                     AND consent_bits IS NULL AND signal_kinds IS NULL AND amount_minor = 7713";
+        assert_eq!(app.ledger.count("conversion", empty).await, 1);
+        assert_eq!(
+            (report(app, "performance").await, report(app, "consent").await),
+            figures,
+            "to the cent"
+        );
+        app.privacy().get(&record).await.is(404, "refused", "not_found");
+        let remains = app
+            .holder(world::AUDITOR)
+            .get(&format!("{record}/proof"))
+            .await
+            .json();
+        assert_eq!(
+            (
+                &remains["state"],
+                &remains["decided_at"],
+                &remains["policy_version"],
+                &remains["full_record"]
+            ),
+            (
+                &proof["state"],
+                &proof["decided_at"],
+                &proof["policy_version"],
+                &json!(false)
+            )
+        );
+        // The order is known until its own end, and names no click.
+        assert_eq!(removed(&purged, Class::Idempotency), 1, "97 days after the click");
+        let path = format!("/v1/conversions/{conversion}");
+        let change = json!({"status": "cancelled"});
+        app.manager()
+            .patch(&path, &change)
+            .await
+            .is(410, "refused", "gone");
+        is_sound(app).await;
+    }
+);
+
+both!(
+    an_order_counts_once_even_when_its_details_are_gone,
+    async |app: &TestApp| {
+        let rule = json!({"class": "conversion_details", "days": 7});
+        assert_eq!(app.manager().patch("/v1/retention", &rule).await.status, 200);
+        let token = app.token("Ab3xK9").await;
+        let conversion = order(app, &token, "A-1").await;
+        app.clock.advance_seconds(7 * DAY + 1);
+        assert_eq!(removed(&app.purge().await, Class::ConversionDetails), 1);
+        assert_eq!(app.ledger.count("order_key", "issued_at_ticks = 0").await, 1);
+        let pairs = [
+            ("token", token.as_str()),
+            ("order_id", "A-1"),
+            ("amount", "77.13"),
+            ("customer_ref", "A-1"),
+            ("consent", "1"),
+        ];
+        let again = app.shop().postback(&pairs).await;
+        again.is(200, "duplicate", "duplicate");
+        assert_eq!(again.member("conversion_id"), conversion);
+        // Whose order it was is no longer known here.
+        let signal = json!({"order_id": "A-1", "consent": "0"});
+        let answer = app.shop().post("/v1/consent-signals", &signal).await;
+        assert_eq!(answer.member("outcome"), "no_effect", "{}", answer.text());
+        is_sound(app).await;
+    }
+);
+
+both!(
+    proofs_orders_and_suppressions_go_at_their_own_ends,
+    async |app: &TestApp| {
+        let token = app.token("Winter").await;
+        order(app, &token, "A-1").await;
+        let denied = json!({"token": app.token("Winter").await, "consent": "0"});
+        app.shop().post("/v1/consent-signals", &denied).await;
+        assert_eq!(app.ledger.count("suppression", "1 = 1").await, 1);
+        app.clock.advance_seconds(97 * DAY);
+        let purged = app.purge().await;
+        assert_eq!(removed(&purged, Class::Idempotency), 0, "not a second early");
+        app.clock.advance_seconds(1);
+        assert_eq!(removed(&app.purge().await, Class::Idempotency), 1);
+        app.clock.advance_seconds(7 * DAY - 1);
+        assert_eq!(removed(&app.purge().await, Class::Suppression), 0);
+        app.clock.advance_seconds(1);
+        assert_eq!(removed(&app.purge().await, Class::Suppression), 1);
+        assert_eq!(app.ledger.count("suppression", "1 = 1").await, 0);
+
+        assert_eq!(
+            app.ledger.count("consent_proof", "1 = 1").await,
+            2,
+            "of what was purged and not of what was erased"
+        );
+        app.clock.advance_seconds((365 - 104) * DAY);
+        assert_eq!(removed(&app.purge().await, Class::MinimalProof), 2);
+        assert_eq!(app.ledger.count("consent_proof", "1 = 1").await, 0);
+        is_sound(app).await;
+    }
+);
+
+both!(a_dry_run_says_what_a_run_does, async |app: &TestApp| {
+    for name in ["A-1", "A-2"] {
+        let token = app.token("Ab3xK9").await;
+        order(app, &token, name).await;
+        test_order(app, &token, name).await;
+    }
+    app.clock.advance_seconds(100 * DAY);
+    let before = app.ledger.totals().await;
+    let planned = app.purger().plan().await.expect("planned");
+    assert_eq!(app.ledger.totals().await, before, "it changes nothing");
+    assert!(planned.classes.iter().any(|one| one.removed > 0));
+    let done = std::sync::Mutex::new(Vec::new());
+    let heard = |one: &Purged| done.lock().expect("not poisoned").push(*one);
+    let ended = app.purger().run(false, &heard).await.expect("purged");
+    let PurgeEnd::Done(report) = ended else {
+        panic!("nobody else purges");
+    };
+    assert_eq!(planned.classes, report.classes);
+    assert_eq!(*done.lock().expect("not poisoned"), report.classes);
+    // Each class of both tenants has its proof in the log, empty ones included.
+    assert_eq!(app.ledger.leaves("retention.purged").await, 12);
+});
+
+both!(frozen_rows_stay_and_are_told_of, async |app: &TestApp| {
+    for name in ["A-1", "A-2"] {
+        let token = app.token("Ab3xK9").await;
+        order(app, &token, name).await;
+    }
+    let one = "(SELECT MIN(click_id) FROM click)";
+    let one = if app.database.url.starts_with("postgres") {
+        "(SELECT click_id FROM click ORDER BY click_id LIMIT 1)"
+    } else {
+        one
+    };
+    app.database
+        .execute(&format!(
+            "UPDATE click SET restricted = TRUE WHERE click_id = {one}"
+        ))
+        .await;
+    app.clock.advance_seconds(120 * DAY);
+    let purged = app.purge().await;
+    for class in [Class::Click, Class::ConversionDetails] {
+        assert_eq!(removed(&purged, class), 1, "{class:?}");
+        let left = purged
+            .classes
+            .iter()
+            .find(|found| found.class == class)
+            .expect("one");
+        assert_eq!((left.left_held, left.left_restricted), (0, 1), "{class:?}");
+    }
+    assert_eq!(app.ledger.count("click_salt", "1 = 1").await, 1);
+    let click = standing(app, "click").await;
+    assert_eq!(
+        (&click["restricted"], &click["overdue"]),
+        (&json!(1), &json!(false)),
+        "{click}"
+    );
+    assert_eq!(click["last_run"]["left_restricted"], 1, "{click}");
+    assert_eq!(app.ledger.leaves("\"reason\":\"restricted\"").await, 2);
+    is_sound(app).await;
+    // Their month's key stays as long as they do.
+    assert!(purged.months.iter().all(|(_, month)| *month != 682), "{purged:?}");
+    app.database.execute("UPDATE click SET restricted = FALSE").await;
+    let purged = app.purge().await;
+    assert!(purged.months.iter().any(|(_, month)| *month == 682), "{purged:?}");
+    is_sound(app).await;
+});
+
+both!(
+    a_months_key_is_destroyed_with_the_last_of_its_data_and_not_before,
+    async |app: &TestApp| {
+        let token = app.token("Ab3xK9").await;
+        order(app, &token, "A-1").await;
+        let acme = app.ledger.tenant("acme").await;
+        let key = format!("tenant = {acme} AND purpose = 'epoch' AND number = 682");
+        // The click is gone, its order's details are not.
+        app.clock.advance_seconds(60 * DAY);
+        app.live.prepare_epochs().await.expect("made");
+        assert!(app.purge().await.months.iter().all(|(tenant, _)| {
+            let routing = app.live.routing();
+            tenant.0 != routing.tenants[&acme].tenant.object.id
+        }));
+        assert_eq!(app.ledger.count("wrapped_key", &key).await, 1);
+        app.clock.advance_seconds(31 * DAY);
+        app.live.prepare_epochs().await.expect("made");
+        let months = app.purge().await.months;
+        assert!(months.iter().any(|(_, month)| *month == 682), "{months:?}");
+        assert_eq!(app.ledger.count("wrapped_key", &key).await, 0);
+        let ring = &app.live.routing().tenants[&acme].keys;
+        assert!(!ring.has_epoch(682), "gone from memory, too");
+        assert!(ring.has_epoch(685), "this month's stays");
+        assert!(app.ledger.leaves("key.destroyed").await >= 1);
+        // Clicks of this month are tracked as ever.
+        app.token("Ab3xK9").await;
+        is_sound(app).await;
+        // A key that is put back is one that the log says was destroyed.
+        app.clock.advance_seconds(40 * DAY);
+        let months = app.purge().await.months;
+        assert!(months.iter().any(|(_, month)| *month == 684), "{months:?}");
+        is_sound(app).await;
+        app.database
+            .execute(
+                "INSERT INTO wrapped_key (tenant, purpose, number, wrapped, wrapped_by, state, created_at_ms) \
+                 SELECT tenant, purpose, 684, wrapped, wrapped_by, state, created_at_ms FROM wrapped_key \
+                 WHERE purpose = 'epoch' AND number = 685",
+            )
+            .await;
+        let found = app.checks().run().await.expect("searched").findings.clone();
+        let kinds: Vec<&str> = found.iter().map(|one| one.kind.code()).collect();
+        assert!(kinds.contains(&"object_without_entry"), "{found:#?}");
+    }
+);
+
+both!(what_is_counted_wrong_is_found, async |app: &TestApp| {
+    for name in ["A-1", "A-2"] {
+        let token = app.token("Ab3xK9").await;
+        order(app, &token, name).await;
+    }
+    app.clock.advance_seconds(120 * DAY);
+    app.purge().await;
+    app.token("Ab3xK9").await;
+    is_sound(app).await;
+    for (sql, words) in [
+        ("DELETE FROM click", "rows of clicks"),
+        (
+            "UPDATE conversion SET purged = FALSE WHERE conversion_id IN (SELECT conversion_id FROM conversion LIMIT 1)",
+            "details had their time",
+        ),
+        (
+            "DELETE FROM consent_proof WHERE record_id IN (SELECT record_id FROM consent_proof LIMIT 1)",
+            "rows of minimal proofs",
+        ),
+        (
+            "UPDATE retention_run SET removed = removed + 1",
+            "removed by purges",
+        ),
+    ] {
+        app.database.execute(sql).await;
+        let extent = einklang::flow::audit::check::Extent::default();
+        let found = app.checks().flow().run(extent).await.expect("searched");
+        let places: Vec<&str> = found.findings.iter().map(|one| one.place.as_str()).collect();
+        let counted: u64 = found.findings.iter().map(|one| one.count).sum();
+        assert!(counted > 0 && !places.is_empty(), "{words}: {places:?}");
+    }
+});
+
+both!(a_tenants_own_rules_hold, async |app: &TestApp| {
+    let manager = app.manager();
+    let change = async |body: Value| manager.patch("/v1/retention", &body).await;
+    for (body, status, parameter) in [
+        (json!({"class": "click", "days": 0}), 400, "days"),
+        (json!({"class": "click", "days": 105}), 409, "days"),
+        (json!({"class": "click", "days": 1_096}), 400, "days"),
+        (json!({"class": "conversion_details", "days": 6}), 409, "days"),
+        (json!({"class": "click", "days": 31}), 409, "reason"),
+        (
+            json!({"class": "click", "days": 31, "reason": "because"}),
+            400,
+            "reason",
+        ),
+        (json!({"class": "audit", "days": 31}), 409, "class"),
+        (json!({"class": "everything", "days": 31}), 400, "class"),
+        (json!({"class": "click", "days": 3, "more": 1}), 400, "more"),
+        (json!({"days": 3}), 400, "class"),
+    ] {
+        let answer = change(body.clone()).await;
+        assert_eq!(
+            (answer.status, answer.member("parameter").as_str()),
+            (status, parameter),
+            "{body}: {}",
+            answer.text()
+        );
+    }
+    assert_eq!(app.ledger.leaves("retention.changed").await, 0);
+    let longer = change(json!({"class": "conversion_details", "days": 200, "reason": "legal_claims"})).await;
+    assert_eq!(longer.status, 200, "{}", longer.text());
+    assert_eq!(
+        (
+            &longer.json()["days"],
+            &longer.json()["source"],
+            &longer.json()["reason"]
+        ),
+        (&json!(200), &json!("tenant"), &json!("legal_claims"))
+    );
+    assert_eq!(change(json!({"class": "click", "days": 2})).await.status, 200);
+    assert_eq!(
+        change(json!({"class": "click", "days": 2})).await.status,
+        200,
+        "again"
+    );
+    assert_eq!(
+        app.ledger.leaves("retention.changed").await,
+        2,
+        "what changes nothing is not entered"
+    );
+
+    let token = app.token("Winter").await;
+    order(app, &token, "A-1").await;
+    let foreign = app.token("Strict").await;
+    app.clock.advance_seconds(8 * DAY + 1);
+    let purged = app.purge().await;
+    assert_eq!(removed(&purged, Class::Click), 1, "the other tenant's stays");
+    app.clock.advance_seconds(100 * DAY);
+    assert_eq!(removed(&app.purge().await, Class::ConversionDetails), 0);
+    app.clock.advance_seconds(100 * DAY);
+    assert_eq!(removed(&app.purge().await, Class::ConversionDetails), 1);
+    let back = change(json!({"class": "click"})).await;
+    assert_eq!(
+        (&back.json()["days"], &back.json()["source"]),
+        (&json!(30), &json!("default"))
+    );
+    assert!(!foreign.is_empty());
+    is_sound(app).await;
+});
+
+both!(
+    what_is_planned_and_done_is_shown_overdue_first,
+    async |app: &TestApp| {
+        let fresh = app.holder(world::AUDITOR).get("/v1/retention").await.json();
+        assert_eq!(fresh["classes"].as_array().map(Vec::len), Some(Class::ALL.len()));
+        for (class, term) in [
+            ("audit", "kept"),
+            ("consent_record", "follows"),
+            ("suppression", "own_expiry"),
+        ] {
+            assert_eq!(class_of(&fresh, class)["term"], term);
+        }
+        let token = app.token("Winter").await;
+        order(app, &token, "A-1").await;
+        app.clock.advance_seconds(30 * DAY + 1);
+        let click = standing(app, "click").await;
+        assert_eq!(
+            (&click["due"], &click["overdue"]),
+            (&json!(1), &json!(false)),
+            "{click}"
+        );
+        assert_eq!(click["next_cut_off"], "2026-11-24T12:00:01.000Z", "{click}");
+        assert_eq!(click["oldest_at"], "2026-11-24T12:00:00.000Z", "{click}");
+        app.clock.advance_seconds(36 * 3_600);
+        let page = app.privacy().get("/v1/retention").await.json();
+        assert_eq!(page["classes"][0]["class"], "click", "{page}");
+        assert_eq!(page["classes"][0]["overdue"], true);
+        app.purge().await;
+        let click = standing(app, "click").await;
+        assert_eq!(
+            (&click["due"], &click["overdue"]),
+            (&json!(0), &json!(false)),
+            "{click}"
+        );
+        assert_eq!(
+            (&click["last_run"]["removed"], click.get("oldest_at")),
+            (&json!(1), None)
+        );
+        let foreign = app
+            .holder(world::FOREIGN_MANAGER)
+            .get("/v1/retention")
+            .await
+            .json();
+        assert_eq!(
+            class_of(&foreign, "click")["last_run"]["removed"],
+            0,
+            "their own part"
+        );
+    }
+);
+
+both!(
+    a_daily_purge_is_made_once_a_day_and_by_one_process_at_a_time,
+    async |app: &TestApp| {
+        let classes = async |purger: &einklang::flow::retention::Purger| match purger
+            .run(true, &|_| {})
+            .await
+            .expect("purged")
+        {
+            PurgeEnd::Done(report) => Some(report.classes.len()),
+            PurgeEnd::Elsewhere => None,
+        };
+        assert_eq!(classes(app.purger()).await, Some(12));
+        assert_eq!(classes(app.purger()).await, Some(0), "today it was");
+        app.clock.advance_seconds(DAY);
+        assert_eq!(classes(app.purger()).await, Some(12));
+        // Somebody else has begun and has not ended.
+        app.clock.advance_seconds(DAY);
+        let until_ms = (app.clock.now_s() + 5) * 1_000;
+        let other = if app.database.url.starts_with("postgres") {
+            "gen_random_uuid()"
+        } else {
+            "randomblob(16)"
+        };
+        app.database
+            .execute(&format!(
+                "UPDATE purge_lease SET holder = {other}, until_ms = {until_ms}"
+            ))
+            .await;
+        assert_eq!(classes(app.purger()).await, None);
+        assert_eq!(
+            app.ledger.leaves("retention.purged").await,
+            24,
+            "nothing was entered"
+        );
+        app.clock.advance_seconds(6);
+        assert_eq!(classes(app.purger()).await, Some(12), "whoever it was is gone");
+    }
+);
+
+both!(
+    many_rows_go_in_small_steps_and_the_last_entry_says_their_sum,
+    async |app: &TestApp| {
+        let token = app.token("Winter").await;
+        order(app, &token, "A-1").await;
+        // More suppression entries than a chunk takes.
+        let acme = app.ledger.tenant("acme").await;
+        let many = if app.database.url.starts_with("postgres") {
+            format!(
+                "INSERT INTO suppression SELECT {acme}, decode(lpad(to_hex(n), 64, '0'), 'hex'), 1 FROM generate_series(1, 1201) n"
+            )
+        } else {
+            format!(
+                "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1201) \
+                 INSERT INTO suppression SELECT {acme}, randomblob(32), 1 FROM n"
+            )
+        };
+        app.database.execute(&many).await;
+        assert_eq!(removed(&app.purge().await, Class::Suppression), 1_201);
+        let entries = app.ledger.entries(acme).await;
+        let of = |action: &str| -> Vec<i64> {
+            let found = entries
+                .iter()
+                .filter(|entry| entry["action"] == action && entry["reason"] == "suppression");
+            let mut counts: Vec<i64> = found.map(|entry| entry["count"].as_i64().unwrap_or(0)).collect();
+            counts.sort_unstable();
+            counts
+        };
+        assert_eq!(of("retention.removed"), [201, 500, 500]);
+        assert_eq!(of("retention.purged"), [1_201]);
+        let actor = Actor::Server.text();
+        assert!(
+            entries
+                .iter()
+                .filter(|entry| entry["action"] == "retention.purged")
+                .all(|entry| entry["actor"] == actor)
+        );
+        is_sound(app).await;
+    }
+);
+
+both!(
+    somebody_is_erased_of_whom_only_an_orders_details_are_left,
+    async |app: &TestApp| {
+        let token = app.token("Winter").await;
+        order(app, &token, "A-1").await;
+        app.clock.advance_seconds(40 * DAY);
+        assert_eq!(removed(&app.purge().await, Class::Click), 1);
+        assert_eq!(app.ledger.count("click_salt", "1 = 1").await, 1);
+        let signal = json!({"token": token, "consent": "0"});
+        let answer = app.shop().post("/v1/consent-signals", &signal).await;
+        assert_eq!(answer.member("outcome"), "applied", "{}", answer.text());
+        for table in ["click_salt", "customer_key", "order_key"] {
+            assert_eq!(app.ledger.count(table, "1 = 1").await, 0, "{table}");
+        }
+        assert_eq!(
+            app.ledger
+                .count("conversion", "click_id IS NULL AND NOT purged")
+                .await,
+            1
+        );
+        is_sound(app).await;
+    }
+);

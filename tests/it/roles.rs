@@ -119,6 +119,7 @@ async fn ids(app: &TestApp) -> Vec<String> {
         "api-keys",
         "policies",
         "approvals",
+        "holds",
     ] {
         let page = app.manager().get(&format!("/v1/{kind}?limit=100")).await.json();
         let items = page["items"].as_array().expect("items").clone();

@@ -13,14 +13,17 @@ use crate::domain::access::Role;
 use crate::domain::approval::{ApprovalKind, ApprovalState};
 use crate::domain::campaign::{ShopAuth, time_zones};
 use crate::domain::credential::Environment;
+use crate::domain::hold::{HoldClass, HoldReason};
 use crate::domain::ids;
 use crate::domain::money::Currency;
 use crate::domain::policy::{DenialErases, GpcHandling, Jurisdiction, Mode, Purpose, UntrackedCounts};
 use crate::domain::refusal::RefusalMode;
+use crate::domain::retention::{Class, LongerReason};
 use crate::domain::subject_request::{ExtensionReason, Ground, LookReason, RequestKind, RequestStatus};
 pub use crate::edge::request::given;
 pub use scalars::{
-    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, VendorId, WindowDays, set, whole,
+    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, RetentionDays, VendorId,
+    WindowDays, set, whole,
 };
 
 /// The schema of a type, as a component under the type's own name.
@@ -136,6 +139,8 @@ texts! {
     ReasonText: 1 to 500, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "Visitors of the US campaigns only.";
     /// Who acted, as the trail names it.
     ActorText: 4 to 64, "^[a-z_]+(?::(?:[0-9]{1,19}|[0-9a-f]{32}))?$", "key:3";
+    /// A case, as a tenant names it; no room for a person's name or address.
+    CaseReference: 1 to 64, "^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$", "LG-HH-324-O-17-26";
     /// A sub-id; never cut.
     SubId: 1 to 255, "^[^\\u0000-\\u001f\\u007f-\\u009f]+$", "spring";
     /// A country, ISO 3166-1 alpha-2.
@@ -258,6 +263,7 @@ ids! {
     PolicyId = "pol_";
     ApprovalId = "apr_";
     SubjectRequestId = "srq_";
+    HoldId = "hld_";
 }
 
 /// Words of the domain, with every word that there is.
@@ -308,6 +314,19 @@ words! {
         "art_17_3_b", "art_17_3_c", "art_17_3_d", "art_17_3_e", "art_15_4_rights_of_others", "art_21_1_compelling"];
     /// Why somebody looks at what is held of a person.
     LookReasonWord(LookReason): ["answer", "verification", "complaint", "authority"];
+    /// A class of data that is kept for a time of its own.
+    RetentionClassWord(Class): ["click", "conversion_details", "consent_record", "minimal_proof", "idempotency",
+        "suppression", "test_conversion", "counters", "audit"];
+    /// A class whose time can be set.
+    SettableClassWord(Class): ["click", "conversion_details", "minimal_proof", "test_conversion"];
+    /// Why a class is kept longer than by default.
+    LongerReasonWord(LongerReason): ["legal_obligation", "legal_claims", "contract", "fraud_prevention"];
+    /// What a hold keeps.
+    HoldClassWord(HoldClass): ["all", "click", "conversion_details", "consent_record", "minimal_proof", "idempotency",
+        "suppression", "test_conversion"];
+    /// Why something is held.
+    HoldReasonWord(HoldReason): ["legal_claims", "legal_obligation", "authority_request", "investigation",
+        "billing_dispute"];
     /// How a shop's server proves who it is.
     AuthWord(ShopAuth): ["bearer", "hmac", "token_only"];
     /// What a generated key says of itself.
@@ -369,6 +388,11 @@ mod tests {
         all_read::<ExtensionWord>(ExtensionReason::ALL.len());
         all_read::<GroundWord>(Ground::ALL.len());
         all_read::<LookReasonWord>(LookReason::ALL.len());
+        all_read::<RetentionClassWord>(Class::ALL.len());
+        all_read::<SettableClassWord>(4);
+        all_read::<LongerReasonWord>(LongerReason::ALL.len());
+        all_read::<HoldClassWord>(8);
+        all_read::<HoldReasonWord>(5);
         all_read::<AuthWord>(3);
         all_read::<RoleWord>(Role::ALL.len() - 1);
         assert!(words_of::<CurrencyCode>().contains(&"EUR".into()));

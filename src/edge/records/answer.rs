@@ -11,7 +11,7 @@ use crate::domain::policy::Purpose;
 use crate::domain::record::{ACCEPTED, Opened, RecordKey, RecordKind, Redone};
 use crate::edge::objects::fields::Moment;
 use crate::flow::records::replay::outcome;
-use crate::flow::records::{RecordPage, Replayed, Shown};
+use crate::flow::records::{RecordPage, RecordProof, Replayed, Shown};
 
 /// What a signal or a whole request says of each purpose.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
@@ -198,6 +198,58 @@ impl ConsentRecordPage {
                 ..ConsentRecord::example()
             }],
             next_cursor: Some(example_id()),
+        }
+    }
+}
+
+/// What remains of a consent record once it had its time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConsentProof {
+    /// The record's id.
+    #[schema(min_length = 64, max_length = 96, pattern = "^csr_[A-Za-z0-9_-]{60,92}$")]
+    id: String,
+    /// `click`, `postback`, or `signal` (one that came later, without an order).
+    #[schema(max_length = 8, pattern = "^(click|postback|signal)$")]
+    kind: &'static str,
+    /// When it was decided.
+    decided_at: Moment,
+    /// What the signals came to.
+    #[schema(max_length = 9, pattern = "^(granted|denied|unknown|malformed)$")]
+    state: &'static str,
+    /// What they said of each purpose.
+    purposes: PurposeAnswers,
+    /// The policy version that decided.
+    #[schema(minimum = 1, maximum = 65_535, format = Int32)]
+    policy_version: i64,
+    /// Whether the record itself is still there.
+    full_record: bool,
+}
+
+impl ConsentProof {
+    /// The answer.
+    pub fn of(proof: &RecordProof) -> Self {
+        let bits = proof.remains.consent_bits;
+        Self {
+            id: proof.id.to_string(),
+            kind: proof.kind.code(),
+            decided_at: Moment(proof.remains.recorded_at_ms),
+            state: ConsentState::of_bits(bits).code(),
+            purposes: PurposeAnswers::of_bits(bits),
+            policy_version: proof.remains.policy_version,
+            full_record: proof.full_record,
+        }
+    }
+
+    /// The answer in the document.
+    pub fn example() -> Self {
+        Self {
+            id: example_id(),
+            kind: "click",
+            decided_at: Moment(1_795_000_000_000),
+            state: ConsentState::Granted.code(),
+            purposes: PurposeAnswers::of([Answer::Granted; 3]),
+            policy_version: 1,
+            full_record: false,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! personal. Exact, one by one: every entry against its tile, every tile against what lies below it, every kept
 //! checkpoint and the guard file's last root against the entries; every click's and every accepted conversion's row
 //! against its leaf, by recomputing it; every object, policy version and month's key against an entry that names it, both
-//! ways. By count: rows of clicks (tracked less erased), rows of conversions (recorded less purged), refused and
+//! ways. By count: rows of clicks (tracked less erased and purged), rows of conversions (recorded less purged tests), rows
+//! whose details were purged, what remains of consent records, refused and
 //! dropped postbacks by day, outcome and reason, untracked clicks of closed days, counted clicks; later signals by
 //! moment, day and policy version, of which erasures leave at most as many as there are entries.
 

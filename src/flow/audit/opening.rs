@@ -83,6 +83,8 @@ struct Candidate {
 struct Candidates {
     found: Vec<Candidate>,
     erased: bool,
+    /// A conversion that was named had its time.
+    purged: bool,
 }
 
 /// The members of an entry that an opening needs.
@@ -182,7 +184,10 @@ impl AuditFlow {
         if let Some(id) = known.conversion {
             let key = RecordKey::Conversion(id);
             let record = reader.record(tenant.number(), &key).await?;
-            if record.is_some() || reader.has_conversion(tenant.number(), id).await? {
+            let left = reader.is_purged_conversion(tenant.number(), id).await?;
+            if left == Some(true) {
+                candidates.purged = true;
+            } else if left.is_some() {
                 candidates.add(tenant, id, record, given, of_verdict);
             }
         }
@@ -221,6 +226,9 @@ impl AuditFlow {
     ) -> Result<FlowError, FlowError> {
         if candidates.erased {
             return Ok(FlowError::Refused(Reason::ConsentWithdrawn));
+        }
+        if candidates.purged {
+            return Ok(FlowError::Refused(Reason::Gone));
         }
         if let Some(order_id) = &known.order_id {
             let hash = tenant.keys.order_hash(order_id);
@@ -299,11 +307,11 @@ impl AuditFlow {
         let key = RecordKey::Conversion(conversion);
         let record = reader.record(tenant.number(), &key).await?;
         let Some(record) = record.filter(|record| record.salt.is_some()) else {
-            let erased = reader.has_conversion(tenant.number(), conversion).await?;
-            return Err(if erased {
-                FlowError::Refused(Reason::ConsentWithdrawn)
-            } else {
-                FlowError::Missing("conversion")
+            let purged = reader.is_purged_conversion(tenant.number(), conversion).await?;
+            return Err(match purged {
+                Some(true) => FlowError::Refused(Reason::Gone),
+                Some(false) => FlowError::Refused(Reason::ConsentWithdrawn),
+                None => FlowError::Missing("conversion"),
             });
         };
         let mut candidates = Candidates::default();

@@ -18,7 +18,7 @@ use crate::domain::policy::DenialErases;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
-use crate::store::batch::facts::ClickFacts;
+use crate::store::batch::facts::{ClickFacts, OrderFacts};
 use crate::store::batch::rows::ConsentRow;
 use crate::store::conversions::Recorded;
 
@@ -52,7 +52,7 @@ impl Work {
             Reference::Customer(hash) => self.batch.clicks_of_customer(tenant, *hash).await,
             Reference::Orders(orders) => {
                 let found = self.batch.order_facts(&mut orders.clone()).await?;
-                let mut clicks: Vec<ClickKey> = found.into_values().map(|facts| facts.click).collect();
+                let mut clicks: Vec<ClickKey> = found.values().filter_map(OrderFacts::living_click).collect();
                 clicks.sort_unstable();
                 clicks.dedup();
                 Ok(clicks)
@@ -359,6 +359,9 @@ fn plan(amend: &AmendCommand, recorded: &Recorded) -> Planned {
     if recorded.erased {
         return Err(Reason::ConsentWithdrawn);
     }
+    if recorded.purged {
+        return Err(Reason::Gone);
+    }
     let old = status_word(&recorded.status).ok_or(Reason::Internal)?;
     let status = amend.status.unwrap_or(old);
     let moves = matches!(
@@ -412,6 +415,7 @@ mod tests {
             currency: "EUR".to_owned(),
             test: false,
             erased,
+            purged: false,
             updated_at_ms: 0,
             click: None,
         };

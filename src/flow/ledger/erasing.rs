@@ -14,7 +14,7 @@ use crate::domain::journal::{Act as JournalAct, JournalLine, Suppressed};
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
 use crate::store::batch::erase::{ErasureCounts, ErasureRow, month_of};
-use crate::store::batch::facts::OrderRef;
+use crate::store::batch::facts::{OrderFacts, OrderRef};
 use crate::store::tx::entry_id;
 
 /// One act of erasing.
@@ -133,13 +133,14 @@ impl Work {
                 // What two acts of a batch name goes with the first.
                 if let Some(gone) = erased.remove(click) {
                     counts.add(&gone);
-                    months.extend(gone.was_there.then(|| month_of(click)));
+                    months.extend(gone.had_salt.then(|| month_of(click)));
                 }
             }
             let id = act.id();
-            done.push((id, counts.clicks));
-            self.erased |= counts.clicks > 0;
-            if counts.clicks > 0 || always {
+            // A click that had its time and left a conversion's details behind was there as well.
+            done.push((id, counts.clicks.max(u64::from(counts.is_something()))));
+            self.erased |= counts.is_something();
+            if counts.is_something() || always {
                 let entry = entry_of(act, tenant, id, &counts);
                 rows.push(ErasureRow {
                     tenant: number,
@@ -242,7 +243,7 @@ impl Work {
             }
             Reference::Orders(named) => {
                 let found = named.iter().filter_map(|order| orders.get(order));
-                found.map(|facts| facts.click).collect()
+                found.filter_map(OrderFacts::living_click).collect()
             }
             Reference::Nothing => Vec::new(),
         };
@@ -258,7 +259,7 @@ fn entry_of(act: &Act<'_>, tenant: &TenantRoute, id: ErasureId, counts: &Erasure
     let mut event = act.event(tenant);
     event.count = i64::try_from(counts.clicks).ok();
     event.object = Some(id.to_string());
-    if counts.clicks == 0 {
+    if !counts.is_something() {
         event.outcome = "no_effect";
     }
     event.into()

@@ -95,6 +95,12 @@ pub struct CheckState {
     pub erased_conversions: Vec<TenantSum>,
     /// Clicks that the acts of erasing speak of.
     pub erasures: Vec<TenantSum>,
+    /// Rows of conversions whose details had their time.
+    pub purged_conversions: Vec<TenantSum>,
+    /// Rows of what remains of consent records.
+    pub proof_rows: Vec<TenantSum>,
+    /// What runs of the purge say they removed.
+    pub removed_by_runs: Vec<TenantSum>,
     /// Closed days of untracked clicks.
     pub untracked_days: Vec<DaySum>,
 }
@@ -106,8 +112,11 @@ const COUNTED: &str = "SELECT tenant, CAST(SUM(events) AS BIGINT) AS events FROM
 const CLICKS: &str = "SELECT tenant, COUNT(*) AS events FROM click GROUP BY tenant";
 const CONVERSIONS: &str = "SELECT tenant, COUNT(*) AS events FROM conversion GROUP BY tenant";
 const ERASED: &str =
-    "SELECT tenant, COUNT(*) AS events FROM conversion WHERE click_id IS NULL GROUP BY tenant";
+    "SELECT tenant, COUNT(*) AS events FROM conversion WHERE click_id IS NULL AND NOT purged GROUP BY tenant";
 const ERASURES: &str = "SELECT tenant, CAST(SUM(clicks) AS BIGINT) AS events FROM erasure GROUP BY tenant";
+const PURGED: &str = "SELECT tenant, COUNT(*) AS events FROM conversion WHERE purged GROUP BY tenant";
+const PROOFS: &str = "SELECT tenant, COUNT(*) AS events FROM consent_proof GROUP BY tenant";
+const RUNS: &str = "SELECT tenant, CAST(SUM(removed) AS BIGINT) AS events FROM retention_run GROUP BY tenant";
 const DAYS: &str = "SELECT d.tenant, d.day, CAST(COALESCE(SUM(s.events), 0) AS BIGINT) AS events FROM audit_day d \
      LEFT JOIN stat_untracked s ON s.tenant = d.tenant AND s.day = d.day GROUP BY d.tenant, d.day";
 const LOGS: &str = "SELECT log.tenant, log.epoch, log.size, log.origin, edge.size AS edge_size, edge.hashes AS edge_hashes, \
@@ -211,6 +220,9 @@ impl Store {
             conversion_rows: all(&snapshot, CONVERSIONS, Vec::new()).await?,
             erased_conversions: all(&snapshot, ERASED, Vec::new()).await?,
             erasures: all(&snapshot, ERASURES, Vec::new()).await?,
+            purged_conversions: all(&snapshot, PURGED, Vec::new()).await?,
+            proof_rows: all(&snapshot, PROOFS, Vec::new()).await?,
+            removed_by_runs: all(&snapshot, RUNS, Vec::new()).await?,
             untracked_days: all(&snapshot, DAYS, Vec::new()).await?,
         };
         snapshot.rollback().await?;

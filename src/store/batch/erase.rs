@@ -25,6 +25,8 @@ pub const SUPPRESSION_SECONDS: i64 = (MAX_WINDOW_DAYS + 7 + 7) * 86_400;
 pub struct ErasedClick {
     /// Whether its row was there.
     pub was_there: bool,
+    /// Whether its salt was there: it outlives the row as long as a conversion's details hang on it.
+    pub had_salt: bool,
     /// Conversions whose personal columns were emptied.
     pub conversions: u64,
     /// Records of later signals.
@@ -75,6 +77,11 @@ pub struct ErasureCounts {
 }
 
 impl ErasureCounts {
+    /// Whether anything of a person went.
+    pub fn is_something(&self) -> bool {
+        self.clicks > 0 || self.conversions > 0
+    }
+
     /// Adds what went with a click.
     pub fn add(&mut self, click: &ErasedClick) {
         self.clicks += u64::from(click.was_there);
@@ -128,7 +135,9 @@ impl Batch {
         for key in self.remove(clicks, "consent_record", tenant).await? {
             erased.entry(key).or_default().consent_records += 1;
         }
-        self.remove(clicks, "click_salt", tenant).await?;
+        for key in self.remove(clicks, "click_salt", tenant).await? {
+            erased.entry(key).or_default().had_salt = true;
+        }
         for key in self.remove(clicks, "click", tenant).await? {
             erased.entry(key).or_default().was_there = true;
         }

@@ -51,6 +51,13 @@ pub struct OrderFacts {
     pub click: ClickKey,
 }
 
+impl OrderFacts {
+    /// The click, unless the conversion's details had their time: its order then names none.
+    pub fn living_click(&self) -> Option<ClickKey> {
+        (self.click.issued_at_ticks != 0).then_some(self.click)
+    }
+}
+
 type ClickTuple = (i64, i64, Uuid, i64, i64, bool, i64, Option<Vec<u8>>);
 type OrderTuple = (i64, i64, i64, bool, Vec<u8>, Uuid, Vec<u8>, i64, Uuid);
 

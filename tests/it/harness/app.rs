@@ -17,6 +17,7 @@ use einklang::flow::audit::check::Checks;
 use einklang::flow::audit::packs::PackFlow;
 use einklang::flow::objects::ObjectsFlow;
 use einklang::flow::provision::ProvisionFlow;
+use einklang::flow::retention::{PurgeEnd, PurgeReport, Purger};
 use einklang::store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -225,6 +226,20 @@ impl TestApp {
     /// The makers of evidence packs.
     pub fn packs(&self) -> &PackFlow {
         &self.app.packs
+    }
+
+    /// What a timer does in a server once a day: whatever has had its time goes, every class of every tenant.
+    pub async fn purge(&self) -> PurgeReport {
+        let ended = self.purger().run(false, &|_| {}).await.expect("purged");
+        let PurgeEnd::Done(report) = ended else {
+            panic!("nobody else purges");
+        };
+        report
+    }
+
+    /// The purge.
+    pub fn purger(&self) -> &Purger {
+        &self.app.purger
     }
 
     /// Applies a provisioning file.

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// What a table holds, as one number: rows, or for counters the sum of what was counted.
-const MEASURES: [(&str, &str); 20] = [
+const MEASURES: [(&str, &str); 23] = [
     ("click", "COUNT(*)"),
     ("click_salt", "COUNT(*)"),
     ("consent_record", "COUNT(*)"),
@@ -20,6 +20,9 @@ const MEASURES: [(&str, &str); 20] = [
     ("stat_refused", "COALESCE(SUM(events), 0)"),
     ("stat_untracked", "COALESCE(SUM(events), 0)"),
     ("stat_shadow", "COALESCE(SUM(events), 0)"),
+    ("consent_proof", "COUNT(*)"),
+    ("retention_rule", "COUNT(*)"),
+    ("hold", "COUNT(*)"),
     ("policy", "COUNT(*)"),
     ("approval", "COUNT(*)"),
     ("wrapped_key", "COUNT(*)"),

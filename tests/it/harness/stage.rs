@@ -128,6 +128,7 @@ impl<'a> Stage<'a> {
             "conversions" => return self.conversion().await.0,
             "approvals" => return self.approval().await,
             "erasures" => return self.erasure().await,
+            "audit/evidence-packs" => return self.pack().await,
             // The stage's own click has one.
             "consent-records" => return self.first_of(kind).await,
             "subject-requests" => return self.subject_request().await,
@@ -174,6 +175,16 @@ impl<'a> Stage<'a> {
             .as_str()
             .expect("an id")
             .to_owned()
+    }
+
+    /// An evidence pack that is done.
+    async fn pack(&self) -> String {
+        let body = json!({"from": self.app.clock.rfc3339(-60), "to": self.app.clock.rfc3339(0)});
+        let auditor = self.app.holder(world::AUDITOR);
+        let answer = auditor.post("/v1/audit/evidence-packs", &body).await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        self.app.packs().run().await.expect("made");
+        answer.member("id")
     }
 
     /// An act of erasing, with its entry in the signed log.

@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+mod purges;
+
+use self::purges::Purges;
 use super::Tenants;
 use crate::audit::check::{Findings, Kind, Seen};
 use crate::domain::campaign::day_text;
 use crate::domain::ids::ErasureId;
+use crate::domain::retention::Class;
 use crate::store::audit::check::{CheckState, TenantSum};
 use crate::store::audit::check_rows::{NamedRow, object_kinds};
 
@@ -21,10 +25,12 @@ pub(super) struct Tally {
     erased: BTreeMap<i64, i64>,
     /// Those of them that were erased by an act with a row of its own.
     acts: BTreeMap<i64, i64>,
+    /// Erasures that found anything.
+    erasures: BTreeMap<i64, i64>,
     /// Accepted postbacks, tests included.
     recorded: BTreeMap<i64, i64>,
-    /// Conversions that were purged.
-    purged: BTreeMap<i64, i64>,
+    /// What had its time.
+    purges: Purges,
     /// Refused and dropped postbacks that are no tests.
     refused: BTreeMap<Refusal, i64>,
     /// Untracked clicks of closed days.
@@ -45,8 +51,9 @@ impl Tally {
         let count = seen.count.unwrap_or(0);
         match (seen.action, seen.outcome) {
             ("click.batch", _) => *self.tracked.entry(tenant).or_default() += count,
-            ("click.erased", _) => {
+            ("click.erased", outcome) => {
                 *self.erased.entry(tenant).or_default() += count;
+                *self.erasures.entry(tenant).or_default() += i64::from(outcome == "erased");
                 if seen
                     .object
                     .is_some_and(|object| object.starts_with(ErasureId::PREFIX))
@@ -54,7 +61,6 @@ impl Tally {
                     *self.acts.entry(tenant).or_default() += count;
                 }
             }
-            ("conversions.purged", _) => *self.purged.entry(tenant).or_default() += count,
             ("clicks.untracked", _) => *self.untracked.entry((tenant, day())).or_default() += count,
             ("consent.changed", "granted") => {
                 let key = (tenant, day(), seen.policy_version.unwrap_or(0));
@@ -68,6 +74,7 @@ impl Tally {
             }
             _ => {}
         }
+        self.purges.count(seen);
         if let Some(object) = seen.object {
             let object = (tenant, object.to_owned());
             match seen.action {
@@ -83,6 +90,7 @@ impl Tally {
     /// Whether an entry tells of this row. Each may be asked for once.
     pub(super) fn takes(&mut self, row: &NamedRow) -> bool {
         let object = (row.tenant, format!("{}:{}", row.kind, row.number));
+        // A key that the log says was destroyed is told of by nothing: somebody put it back.
         self.objects.remove(&object) && !self.destroyed.contains(&object)
     }
 
@@ -128,14 +136,15 @@ impl Tally {
             let of = |sums: &BTreeMap<i64, i64>| sums.get(&tenant).copied().unwrap_or(0);
             let tracked = of(&self.tracked);
             compare(found, tenant, "clicks in counters", tracked, of(&counted));
-            let kept = tracked - of(&self.erased);
+            let kept = tracked - of(&self.erased) - self.purges.of(tenant, Class::Click);
             compare(found, tenant, "rows of clicks", kept, of(&clicks));
-            let kept = of(&self.recorded) - of(&self.purged);
+            let kept = of(&self.recorded) - self.purges.of(tenant, Class::TestConversion);
             compare(found, tenant, "rows of conversions", kept, of(&conversions));
             compare(found, tenant, "clicks of erasures", of(&self.acts), of(&acts));
         }
+        self.purges.hold_against(state, found);
         for sum in &state.erased_conversions {
-            if sum.events > 0 && self.erased.get(&sum.tenant).copied().unwrap_or(0) == 0 {
+            if sum.events > 0 && self.erasures.get(&sum.tenant).copied().unwrap_or(0) == 0 {
                 compare(found, sum.tenant, "rows of erased conversions", 0, sum.events);
             }
         }
@@ -179,11 +188,11 @@ impl Tally {
     }
 }
 
-fn by_tenant(sums: &[TenantSum]) -> BTreeMap<i64, i64> {
+pub(super) fn by_tenant(sums: &[TenantSum]) -> BTreeMap<i64, i64> {
     sums.iter().map(|sum| (sum.tenant, sum.events)).collect()
 }
 
-fn compare(found: &mut Findings, tenant: i64, what: &str, logged: i64, stored: i64) {
+pub(super) fn compare(found: &mut Findings, tenant: i64, what: &str, logged: i64, stored: i64) {
     if logged != stored {
         let place = format!("{what}: {stored} are stored, the log says {logged}");
         found.add(Kind::CountDiffers, tenant, None, None, place);
@@ -203,6 +212,9 @@ impl CheckState {
             &mut self.conversion_rows,
             &mut self.erased_conversions,
             &mut self.erasures,
+            &mut self.purged_conversions,
+            &mut self.proof_rows,
+            &mut self.removed_by_runs,
         ] {
             sums.retain(|one| wanted.hold(one.tenant));
         }
