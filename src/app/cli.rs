@@ -173,10 +173,7 @@ fn dispatch(
             let config = Config::load(options)?;
             audit_step(&config, step, json)?;
         }
-        Command::Purge { dry_run } => {
-            let config = Config::load(options)?;
-            print(&start(&config)?.block_on(purge::purge(&config, dry_run, json))?)?;
-        }
+        Command::Purge { dry_run } => purge_step(&Config::load(options)?, dry_run, json)?,
         Command::Doctor => {
             let config = Config::load(options)?;
             let (text, outcome) = start(&config)?.block_on(doctor::doctor(&config, &SystemClock, json));
@@ -228,6 +225,11 @@ fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {
     match step {
         KeysStep::RotateSigning => print(&start(config)?.block_on(token_key::replace(config, json))?)?,
     }
+    Ok(())
+}
+
+fn purge_step(config: &Config, dry_run: bool, json: bool) -> Outcome {
+    print(&start(config)?.block_on(purge::purge(config, dry_run, json))?)?;
     Ok(())
 }
 
