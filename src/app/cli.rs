@@ -184,10 +184,7 @@ fn dispatch(
             let config = Config::load(options)?;
             audit_step(&config, step, json)?;
         }
-        Command::Purge { dry_run } => {
-            let config = Config::load(options)?;
-            print(&start(&config)?.block_on(purge::purge(&config, dry_run, json))?)?;
-        }
+        Command::Purge { dry_run } => purge_step(&Config::load(options)?, dry_run, json)?,
         Command::Doctor => {
             let config = Config::load(options)?;
             let (text, outcome) = start(&config)?.block_on(doctor::doctor(&config, &SystemClock, json));
@@ -281,6 +278,11 @@ fn restore_step(options: Options, restore: &RestoreOptions, json: bool) -> Outco
     let restored = start(&config)?.block_on(backup::restore::restore(&config, restore))?;
     print(&restored.text(json))?;
     Ok(restored.verdict()?)
+}
+
+fn purge_step(config: &Config, dry_run: bool, json: bool) -> Outcome {
+    print(&start(config)?.block_on(purge::purge(config, dry_run, json))?)?;
+    Ok(())
 }
 
 fn audit_step(config: &Config, step: AuditStep, json: bool) -> Outcome {

@@ -13,7 +13,7 @@ use crate::harness::app::TestApp;
 use crate::harness::world;
 
 /// What a tenant's log has to tell of, as action and outcome.
-const OF_TENANT: [(&str, &str); 34] = [
+const OF_TENANT: [(&str, &str); 33] = [
     ("tenant.created", "created"),
     ("policy.created", "created"),
     ("shop.created", "created"),
@@ -40,7 +40,6 @@ const OF_TENANT: [(&str, &str); 34] = [
     ("retention.changed", "changed"),
     ("hold.created", "created"),
     ("hold.archived", "archived"),
-    ("key.destroyed", "destroyed"),
     ("consent_record.read", "shown"),
     ("consent_receipt.issued", "shown"),
     ("consent_record.replayed", "shown"),
