@@ -243,7 +243,9 @@ async fn details(url: &str) -> usize {
             .await
             .json();
         for item in page["items"].as_array().expect("items") {
-            assert!(item["evidence"].is_object(), "{item}");
+            let id = item["id"].as_str().expect("an id");
+            let record = privacy.get(&format!("/v1/consent-records/{id}")).await.json();
+            assert!(record["evidence"].is_object(), "{record}");
             seen += 1;
         }
         match page["next_cursor"].as_str() {
@@ -358,4 +360,77 @@ async fn the_number_of_clicks_does_not_matter_on_sqlite() {
 async fn the_number_of_clicks_does_not_matter_on_postgresql() {
     let url = postgres::create_database().await;
     with_many_clicks(database::Kind::Postgres, Some(url)).await;
+}
+
+/// Runs a command that has to fail; its sentence.
+fn refused(mut command: Command) -> String {
+    let output = command.output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).expect("text");
+    let sentence = said.lines().find_map(|line| line.strip_prefix("einklang: "));
+    sentence.unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
+#[test]
+fn what_cannot_be_done_is_one_sentence() {
+    let stand = Stand::new(None, 1);
+    let said = refused(stand.command(&["keys", "rotate"], None));
+    assert_eq!(
+        said,
+        "Say what to rotate: --root, --tenant SLUG, --token or --all."
+    );
+    let said = refused(stand.command(&["keys", "rotate", "--tenant", "nobody"], None));
+    assert_eq!(said, "There is no tenant nobody.");
+    let said = refused(stand.command(&["keys", "make-root", "root-1.key"], None));
+    assert!(
+        said.starts_with("The root key file root-1.key cannot be read or made: File exists"),
+        "{said}"
+    );
+    // A new root key alone does not open what the old one wrapped.
+    let said = refused(stand.command(&["keys", "list", "--root-key-file", "root-1.key"], None));
+    assert!(
+        said.starts_with("The root key file root-1.key holds key ")
+            && said.ends_with("after a rotation, with the old one among root_other_key_files."),
+        "{said}"
+    );
+    let key = std::fs::read_to_string(stand.path().join("data/root.key")).expect("a key");
+    let from_environment = |args: &[&str]| {
+        let mut command = stand.command(args, None);
+        command.env("EINKLANG_ROOT_KEY", key.trim());
+        command
+    };
+    let listed = stand.succeed(from_environment(&["keys", "list", "--json"]));
+    assert_eq!(listed["roots"][0]["present"], true);
+    let production = ["serve", "--production", "--audit-name", "tracker.example"];
+    assert_eq!(
+        refused(from_environment(&production)),
+        "In production the root key has to come from a file or a command, not from EINKLANG_ROOT_KEY."
+    );
+}
+
+#[test]
+fn doctor_says_which_tenant_is_locked_and_which_rotation_is_due() {
+    let stand = Stand::new(None, 1);
+    let own = ["--tenant-root-keys", "acme=root-1.key"];
+    let rotate = [&["keys", "rotate", "--tenant", "acme"][..], &own].concat();
+    stand.succeed(stand.command(&rotate, None));
+    let doctor = |args: &[&str]| {
+        let output = stand.command(&[&["doctor"][..], args].concat(), None).output();
+        String::from_utf8(output.expect("the binary runs").stdout).expect("text")
+    };
+    let well = doctor(&own);
+    assert!(well.contains("Every tenant's keys open."), "{well}");
+    assert!(well.contains("No rotation of keys is half done."), "{well}");
+    let locked = doctor(&[]);
+    assert!(
+        locked.contains("so that their requests are refused: acme. Name their files"),
+        "{locked}"
+    );
+    let due = doctor(&[
+        "--root-key-file",
+        "root-1.key",
+        "--root-other-key-files",
+        "data/root.key",
+    ]);
+    assert!(due.contains("The database is still under root key"), "{due}");
 }

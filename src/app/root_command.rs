@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 pub const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// More than a key is never read.
 const BYTES_MAX: u64 = 1_024;
+const ROOM: usize = 2_048;
 
 /// Why a command gave no key. Its own words are left out: they could hold one.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,8 @@ pub fn run(command: &str, limit: Duration) -> Result<Zeroizing<String>, CommandE
     let (sender, receiver) = mpsc::channel();
     let stdout = child.stdout.take();
     let reader = thread::spawn(move || {
-        let mut text = Zeroizing::new(String::new());
+        // Room for all of it at once: a text that grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(ROOM));
         let read = stdout.map_or(Ok(0), |stdout| stdout.take(BYTES_MAX).read_to_string(&mut text));
         // Nobody listens any more if it took too long.
         let _ = sender.send(read.map(|_| text));

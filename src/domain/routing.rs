@@ -65,7 +65,7 @@ pub struct TenantRoute {
     pub shadow: Option<Shadow>,
     /// Its keys.
     pub keys: KeyRing,
-    /// Whether its root key is not here: its keys are those of before, or locked.
+    /// Whether its keys could not be opened: they are those of before, or locked.
     pub rootless: bool,
     /// Its shops by number.
     pub shops: HashMap<i64, Arc<ShopRoute>>,

@@ -158,9 +158,20 @@ impl KeysFlow {
             let open = routing.tenants.get(&tenant).is_some_and(|route| !route.rootless);
             let plan = Plan::of(&rows, self.live.now_ms());
             if plan.is_due() && open {
-                let done = self.follow(tenant).await?;
-                kept.made += done.made;
-                kept.destroyed += done.destroyed;
+                match self.follow(tenant).await {
+                    Ok(done) => {
+                        kept.made += done.made;
+                        kept.destroyed += done.destroyed;
+                    }
+                    // Its own trouble, and no other tenant's.
+                    Err(FlowError::Refused(_)) => {
+                        tracing::warn!(
+                            tenant,
+                            "token keys cannot be looked after: the tenant's root key is not here"
+                        );
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         if kept != Kept::default() {

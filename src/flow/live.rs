@@ -171,12 +171,15 @@ impl Live {
         metrics::gauge!("einklang_tenants_without_root_key")
             .set(u32::try_from(rootless.len()).map_or(f64::MAX, f64::from));
         for slug in rootless {
-            tracing::error!(tenant = slug, "a tenant's root key is not here");
+            tracing::error!(
+                tenant = slug,
+                "a tenant's keys cannot be opened: those of before stay in use, or it is locked"
+            );
         }
         Ok(())
     }
 
-    /// Tenants whose root key is not here, by their slugs.
+    /// Tenants whose keys could not be opened, by their slugs.
     pub fn rootless_tenants(&self) -> Vec<String> {
         let routing = self.routing();
         rootless(&routing).into_iter().map(str::to_owned).collect()

@@ -166,6 +166,8 @@ impl Tx {
         now_ms: i64,
         random: Random<'_>,
     ) -> Result<RotationRow, StoreError> {
+        // A rotation over a damaged row could be begun and never ended.
+        self.ring(tenant, roots).await?;
         let newest = self.newest_tenant_key(tenant, roots).await?.number;
         let root = self.wrapping_root(roots, slug).await?;
         let made = self

@@ -58,7 +58,7 @@ impl Store {
     }
 
     /// Reads everything. `now_ms` chooses the policy versions that are still needed. Of a tenant whose root key is not here
-    /// the keys of `before` stay in use; without them it is locked.
+    /// or whose rows are damaged the keys of `before` stay in use; without them it is locked, or this fails.
     pub async fn load_routing(
         &self,
         roots: &Roots,
@@ -98,7 +98,15 @@ async fn load_tenant<C: ConnectionTrait>(
     before: Option<&TenantRoute>,
 ) -> Result<(TenantRoute, Vec<(String, i64)>), StoreError> {
     let number = row.tenant;
-    let opened = assemble(&super::keys::key_rows(connection, number).await?, number, roots).await?;
+    let rows = super::keys::key_rows(connection, number).await?;
+    let opened = match assemble(&rows, number, roots).await {
+        // Who starts now must not serve without it; who has the keys need not do without them.
+        Err(error @ StoreError::KeyRow { .. }) if before.is_some() => {
+            tracing::error!(%error, "a tenant's keys of before stay in use");
+            None
+        }
+        opened => opened?,
+    };
     let rootless = opened.is_none();
     let before = before.map(|before| before.keys.clone());
     let keys = opened.or(before).unwrap_or_else(|| KeyRing::locked(number));

@@ -42,7 +42,7 @@ fn secret(app: &TestApp, name: &str) -> Secret {
 }
 
 /// Why no server starts on this database with these options.
-async fn refusal(app: &TestApp, change: impl FnOnce(&mut Options)) -> String {
+pub async fn refusal(app: &TestApp, change: impl FnOnce(&mut Options)) -> String {
     let mut options = Options {
         data_dir: Some(app.database.data_dir()),
         database_url: Some(app.database.url.clone()),
@@ -53,8 +53,10 @@ async fn refusal(app: &TestApp, change: impl FnOnce(&mut Options)) -> String {
     let opened = wire::open(&config, Arc::new(app.clock.clone()), Arc::new(SystemEntropy)).await;
     let error = opened.err().expect("a refusal");
     let mut text = error.to_string();
-    if let Some(cause) = std::error::Error::source(&error) {
-        text = format!("{text}: {cause}");
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
     }
     text
 }
