@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![expect(clippy::cast_precision_loss, reason = "counts that are far below 2^52")]
 
 mod binary;
@@ -13,7 +14,6 @@ mod binary;
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod client;
 #[path = "it/harness/contract.rs"]
-#[expect(dead_code, reason = "a measurement holds no answer against the contract")]
 mod contract;
 #[path = "it/harness/ledger.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]

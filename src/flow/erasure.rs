@@ -147,7 +147,7 @@ impl Remains {
         for owed in store.owed().await? {
             let is_due = owed.since_ms + self.horizon_ms / 2 <= now_ms;
             let rewritten = if is_due {
-                store.rewrite_month(owed.month).await?
+                store.rewrite_month(owed.month, now_ms).await?
             } else {
                 Rewritten::Later
             };

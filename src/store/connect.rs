@@ -378,7 +378,7 @@ impl Store {
 }
 
 /// The second in which a month since January 1970 begins.
-fn month_start_s(month: i64) -> i64 {
+pub(super) fn month_start_s(month: i64) -> i64 {
     let year = i32::try_from(1970 + month.div_euclid(12)).unwrap_or(1970);
     let in_year = u32::try_from(month.rem_euclid(12) + 1).unwrap_or(1);
     chrono::NaiveDate::from_ymd_opt(year, in_year, 1)

@@ -2,8 +2,9 @@
 //!
 //! A deleted row stays in its page until something else is written there; a plain VACUUM left one in eight to be found. So
 //! a month's salts are written anew as a whole, since with a salt the ciphertexts in old pages and log segments could be
-//! opened, and without it they cannot. The other tables' dead rows are freed. A month's debt ends only with those
-//! erasures that were there before its rewriting began.
+//! opened, and without it they cannot. VACUUM FULL would keep clicks waiting for as long as it writes; here they are copied
+//! beside the traffic, and the tables change places in a moment. The other tables' dead rows are freed. A month's debt
+//! ends only with those erasures that were there before its rewriting began.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres, Row};
 use uuid::Uuid;
 
-use super::connect::{Pools, Store, StoreError};
+use super::connect::{Pools, Store, StoreError, month_start_s};
+use crate::domain::ids::{TICKS_PER_SECOND, ticks_of};
 
 /// The number of the advisory lock: one node rewrites at a time.
 const REWRITER_LOCK: i64 = 0x6569_6e6b_7265_6d61;
@@ -21,6 +23,9 @@ const LOCK_TIMEOUT_MS: u32 = 200;
 /// How often and how long it is waited for older transactions to end.
 const WAITS: u32 = 50;
 const WAIT: Duration = Duration::from_millis(100);
+
+/// How old a click may be at most when its row is committed, in milliseconds; far more than its caller waits.
+const EDGE_MS: i64 = 600_000;
 
 /// A month that is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +76,8 @@ impl Store {
             .collect()
     }
 
-    /// Writes a month's salts anew and frees the dead rows of the other tables. The salts' table is locked meanwhile:
-    /// clicks of that month wait.
-    pub async fn rewrite_month(&self, month: i64) -> Result<Rewritten, StoreError> {
+    /// Writes a month's salts anew and frees the dead rows of the other tables.
+    pub async fn rewrite_month(&self, month: i64, now_ms: i64) -> Result<Rewritten, StoreError> {
         let Pools::Postgres { pool, .. } = &self.pools else {
             return Ok(Rewritten::Done);
         };
@@ -85,7 +89,7 @@ impl Store {
         if !held {
             return Ok(Rewritten::Elsewhere);
         }
-        let outcome = rewrite(&mut connection, month).await;
+        let outcome = rewrite(&mut connection, month, now_ms).await;
         // The lock is the session's: one that is not in order any more is closed, which lets go of it as well.
         let release = format!("RESET lock_timeout; SELECT pg_advisory_unlock({REWRITER_LOCK})");
         let released = sqlx::raw_sql(AssertSqlSafe(release))
@@ -120,7 +124,11 @@ const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid <> p
      AND datname = current_database() AND xact_start < CAST($1 AS TIMESTAMPTZ) AND backend_type <> 'walsender') \
      OR EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE database = current_database())";
 
-async fn rewrite(connection: &mut PoolConnection<Postgres>, month: i64) -> Result<Rewritten, StoreError> {
+async fn rewrite(
+    connection: &mut PoolConnection<Postgres>,
+    month: i64,
+    now_ms: i64,
+) -> Result<Rewritten, StoreError> {
     let owed: Vec<Uuid> = sqlx::query_scalar("SELECT erasure_id FROM remains WHERE month = $1")
         .bind(month)
         .fetch_all(&mut **connection)
@@ -150,9 +158,11 @@ async fn rewrite(connection: &mut PoolConnection<Postgres>, month: i64) -> Resul
     sqlx::raw_sql(AssertSqlSafe(timeout))
         .execute(&mut **connection)
         .await?;
-    for (statement, table) in statements(connection, month).await? {
-        let text = AssertSqlSafe(format!("{statement} {table}"));
-        match sqlx::raw_sql(text).execute(&mut **connection).await {
+    for statement in statements(connection, month, now_ms).await? {
+        match sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut **connection)
+            .await
+        {
             Ok(_) => {}
             // lock_not_available
             Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("55P03") => {
@@ -169,34 +179,74 @@ async fn rewrite(connection: &mut PoolConnection<Postgres>, month: i64) -> Resul
     Ok(Rewritten::Done)
 }
 
-/// What has to be done to which tables, as far as they are there. A conversion is at least as young as its click.
+/// What has to be done, as far as the tables are there. A conversion is at least as young as its click.
 async fn statements(
     connection: &mut PoolConnection<Postgres>,
     month: i64,
-) -> Result<Vec<(&'static str, String)>, StoreError> {
-    const FULL: &str = "VACUUM (FULL)";
-    const PLAIN: &str = "VACUUM (INDEX_CLEANUP ON)";
+    now_ms: i64,
+) -> Result<Vec<String>, StoreError> {
     let text = "SELECT n.nspname || '.' || c.relname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                 WHERE c.relkind = 'r' AND n.nspname IN ('public', 'vault') ORDER BY 1";
     let tables: Vec<(String, String)> = sqlx::query_as(text).fetch_all(&mut **connection).await?;
     let mut found = Vec::new();
     for (table, name) in tables {
         let of = |prefix: &str| {
-            let rest = name.strip_prefix(prefix)?;
-            match rest.strip_prefix("_m") {
-                Some(number) => number.parse::<i64>().ok(),
-                None => (rest == "_default").then_some(month),
-            }
+            let number = name.strip_prefix(prefix)?.strip_prefix("_m")?;
+            number.parse::<i64>().ok()
         };
+        // Months without a partition of their own stand there; it is empty where they have one.
+        let in_default = |prefix: &str| name.strip_prefix(prefix) == Some("_default");
         if of("click_salt") == Some(month) {
-            found.push((FULL, table));
-        } else if of("click") == Some(month)
-            || of("consent_record") == Some(month)
+            found.extend(anew(month, now_ms));
+        } else if in_default("click_salt") {
+            found.push(format!("VACUUM (FULL) {table}"));
+        } else if ["click", "consent_record"]
+            .iter()
+            .any(|kind| of(kind) == Some(month) || in_default(kind))
             || of("conversion").is_some_and(|recorded| recorded >= month)
+            || in_default("conversion")
             || ["order_key", "customer_key"].contains(&name.as_str())
         {
-            found.push((PLAIN, table));
+            found.push(format!("VACUUM (INDEX_CLEANUP ON) {table}"));
         }
     }
     Ok(found)
+}
+
+/// Statements that write a month's salts anew; each is a transaction of its own. A trigger notes what is deleted while the
+/// copy is made, and what was added meanwhile is at the right edge, where it is looked for once more. Whatever a rewriting
+/// that was cut off left behind goes first.
+fn anew(month: i64, now_ms: i64) -> [String; 3] {
+    let (from, to) = (
+        month_start_s(month) * TICKS_PER_SECOND,
+        month_start_s(month + 1) * TICKS_PER_SECOND,
+    );
+    let edge = ticks_of(now_ms - EDGE_MS);
+    let prepare = format!(
+        "DROP TRIGGER IF EXISTS note_gone ON vault.click_salt_m{month}; \
+         DROP TABLE IF EXISTS vault.salts_anew, vault.salts_gone; \
+         CREATE TABLE vault.salts_gone (tenant BIGINT, issued_at_ticks BIGINT, click_id UUID); \
+         CREATE OR REPLACE FUNCTION vault.note_gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO vault.salts_gone VALUES (OLD.tenant, OLD.issued_at_ticks, OLD.click_id); RETURN OLD; END $$; \
+         CREATE TRIGGER note_gone BEFORE DELETE ON vault.click_salt_m{month} \
+         FOR EACH ROW EXECUTE FUNCTION vault.note_gone(); \
+         CREATE TABLE vault.salts_anew (LIKE vault.click_salt_m{month} INCLUDING ALL, \
+         CONSTRAINT salts_anew_of CHECK (issued_at_ticks >= {from} AND issued_at_ticks < {to}))"
+    );
+    let copy = format!("INSERT INTO vault.salts_anew SELECT * FROM vault.click_salt_m{month}");
+    let swap = format!(
+        "SET LOCAL enable_seqscan = off; \
+         LOCK TABLE vault.click_salt IN ACCESS EXCLUSIVE MODE; \
+         INSERT INTO vault.salts_anew SELECT s.* FROM tenant t JOIN vault.click_salt_m{month} s \
+         ON s.tenant = t.tenant AND s.issued_at_ticks >= {edge} ON CONFLICT DO NOTHING; \
+         DELETE FROM vault.salts_anew a USING vault.salts_gone g WHERE a.tenant = g.tenant \
+         AND a.issued_at_ticks = g.issued_at_ticks AND a.click_id = g.click_id; \
+         ALTER TABLE vault.click_salt DETACH PARTITION vault.click_salt_m{month}; \
+         DROP TABLE vault.click_salt_m{month}, vault.salts_gone; \
+         ALTER TABLE vault.salts_anew RENAME TO click_salt_m{month}; \
+         ALTER INDEX vault.salts_anew_pkey RENAME TO click_salt_m{month}_pkey; \
+         ALTER TABLE vault.click_salt ATTACH PARTITION vault.click_salt_m{month} FOR VALUES FROM ({from}) TO ({to}); \
+         ALTER TABLE vault.click_salt_m{month} DROP CONSTRAINT salts_anew_of"
+    );
+    [prepare, copy, swap]
 }

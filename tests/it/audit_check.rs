@@ -124,11 +124,12 @@ both!(
             "UPDATE stat_refused SET events = events + 1 WHERE reason = 'no_token'",
             "DELETE FROM conversion WHERE click_id IS NULL",
             "UPDATE stat_untracked SET events = events + 3",
+            "UPDATE erasure SET clicks = clicks + 1",
         ] {
             app.database.execute(sql).await;
         }
         let report = search(app).await;
-        assert_eq!(kinds(&report), [("count_differs", 3)], "{:#?}", report.findings);
+        assert_eq!(kinds(&report), [("count_differs", 4)], "{:#?}", report.findings);
     }
 );
 

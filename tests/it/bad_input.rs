@@ -55,6 +55,7 @@ fn caller(app: &TestApp, operation: &str) -> Caller {
         (Role::Manager, world::MANAGER),
         (Role::Shop, world::SHOP),
         (Role::Operator, world::OPERATOR),
+        (Role::Privacy, world::PRIVACY),
     ];
     let key = keys.iter().find(|(role, _)| may(*role, operation));
     app.holder(key.unwrap_or_else(|| panic!("nobody here may {operation}")).1)

@@ -132,8 +132,9 @@ both!(
             assert_eq!(clicks.len(), 2, "{door}");
             assert!(clicks.iter().all(|click| references.contains(click)), "{door}");
             assert_eq!(entries.len(), 4);
+            let unused = format!("late {number}");
             for late in [token.as_str(), bystander.as_str()] {
-                let pairs = [("token", late), ("order_id", "late"), ("consent", "granted")];
+                let pairs = [("token", late), ("order_id", &unused), ("consent", "granted")];
                 let answer = app.shop().postback(&pairs).await;
                 let withdrawn = answer.member("reason") == "consent_withdrawn";
                 assert_eq!(withdrawn, late == token, "{}", answer.text());
