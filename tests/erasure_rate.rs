@@ -6,6 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#![expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 #![expect(clippy::cast_precision_loss, reason = "counts that are far below 2^52")]
 
 mod binary;

@@ -185,12 +185,7 @@ fn dispatch(
             audit_step(&config, step, json)?;
         }
         Command::Purge { dry_run } => purge_step(&Config::load(options)?, dry_run, json)?,
-        Command::Doctor => {
-            let config = Config::load(options)?;
-            let (text, outcome) = start(&config)?.block_on(doctor::doctor(&config, &SystemClock, json));
-            print(&text)?;
-            outcome?;
-        }
+        Command::Doctor => doctor_step(&Config::load(options)?, json)?,
         Command::Keys { step } => keys_step(&Config::load(options)?, &step, json)?,
         Command::Backup(backup) => backup_step(&Config::load(options)?, backup, json)?,
         Command::Restore(restore) => restore_step(options, &restore, json)?,
@@ -236,6 +231,12 @@ fn dispatch(
         }
     }
     Ok(())
+}
+
+fn doctor_step(config: &Config, json: bool) -> Outcome {
+    let (text, outcome) = start(config)?.block_on(doctor::doctor(config, &SystemClock, json));
+    print(&text)?;
+    Ok(outcome?)
 }
 
 fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {

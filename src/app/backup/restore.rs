@@ -201,6 +201,7 @@ impl Source<'_> {
             journal_lines: self.journal.lines,
             journal_clicks: self.journal.erased(),
             journal_last_at_ms: self.journal.last_at_ms,
+            journal_purges: self.journal.purged.len(),
             gap: self.gap.map(ToString::to_string),
             findings: report
                 .findings
