@@ -1,11 +1,14 @@
 //! Requests of people (GDPR Art. 15 to 21): what is asked for, by whom it is known, and what may become of it.
 //!
-//! A case holds ids, kinds, dates and outcomes. What names the person stands in [`Subject`], which is sealed under a key of
-//! the case and goes with that key when the case is closed.
+//! A case holds ids, kinds, dates and outcomes. What names the person stands in [`Subject`], as keyed hashes and never as it
+//! was sent, sealed under a key of the case that goes when the case is closed.
+
+mod person;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+
+pub use person::{Handle, Name, Person, Subject, Wish};
 
 use super::keyring::KeyRing;
 use super::keys::{KeyError, NONCE_BYTES, Place, Secret};
@@ -238,60 +241,6 @@ impl Case {
     }
 }
 
-/// A person's name, as one of these. Wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(rename_all = "snake_case")]
-pub enum Handle {
-    /// The click of a token.
-    Token(String),
-    /// The click behind a shop's order.
-    Order {
-        /// The shop's order id.
-        order_id: String,
-        /// The goal; `order` if none is named.
-        goal: Option<String>,
-        /// The shop's number; any if none is named.
-        shop: Option<i64>,
-    },
-    /// Every click of a shop's customer.
-    Customer(String),
-    /// A name of a kind that nothing is held under.
-    Nothing,
-}
-
-impl std::fmt::Debug for Handle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Handle::Token(_) => "Token(..)",
-            Handle::Order { .. } => "Order(..)",
-            Handle::Customer(_) => "Customer(..)",
-            Handle::Nothing => "Nothing",
-        })
-    }
-}
-
-/// What is to be corrected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wish {
-    /// The conversion.
-    pub conversion: Uuid,
-    /// Its right status.
-    pub status: Option<String>,
-    /// Its right amount, a decimal string.
-    pub amount: Option<String>,
-}
-
-/// What names the person, and what is asked for about it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Subject {
-    /// The names; all of one person.
-    pub handles: Vec<Handle>,
-    /// For a rectification.
-    pub wish: Option<Wish>,
-    /// Where OpenDSR callbacks go.
-    pub callbacks: Vec<String>,
-}
-
 /// A subject under its case's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSubject {
@@ -312,15 +261,6 @@ fn place<'a>(keys: &KeyRing, column: &'static str, row: &'a [u8; 16]) -> Place<'
 }
 
 impl Subject {
-    /// Narrows orders down to one shop.
-    pub fn narrow_to(&mut self, number: i64) {
-        for handle in &mut self.handles {
-            if let Handle::Order { shop, .. } = handle {
-                *shop = Some(number);
-            }
-        }
-    }
-
     /// Seals it under a key of the case's own.
     pub fn seal(
         &self,
@@ -388,7 +328,7 @@ mod tests {
     #[test]
     fn a_subject_opens_in_its_own_case_and_tenant_until_it_is_forgotten() {
         let subject = Subject {
-            handles: vec![Handle::Customer("canary".to_owned())],
+            names: vec![Name::Customer(vec![*b"canary..canary.."])],
             ..Subject::default()
         };
         let mut case = case();

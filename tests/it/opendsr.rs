@@ -217,7 +217,7 @@ both!(
         };
         order("A-1").await.is(200, "recorded", "accepted");
         let (listener, url) = listener().await;
-        let access = request("access", "canary", &[url.clone()]);
+        let access = request("access", "canary", std::slice::from_ref(&url));
         assert_eq!(app.privacy().post("/v2/requests", &access).await.status, 201);
         let told = heard(app, &listener, 1).await;
         assert_eq!(told[0].1["request_status"], "pending");
@@ -249,7 +249,7 @@ both!(
         let shown = app.privacy().get(&format!("{path}?reason=answer")).await;
         assert_eq!(shown.json()["held"], true, "{}", shown.text());
 
-        let erasure = request("erasure", "canary", &[url.clone()]);
+        let erasure = request("erasure", "canary", std::slice::from_ref(&url));
         assert_eq!(app.privacy().post("/v2/requests", &erasure).await.status, 201);
         app.clock.advance_seconds(WAIT_S);
         assert_eq!(app.work_on_requests().await, 1);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::postback::{MAX_TOKEN_CHARS, MAX_VALUE_CHARS};
-use crate::domain::subject_request::{HANDLES_MAX, Handle, Regulation, RequestKind, RequestSource, Subject};
+use crate::domain::subject_request::{HANDLES_MAX, Handle, Person, Regulation, RequestKind, RequestSource};
 use crate::edge::problem::Problem;
 use crate::flow::requests::NewRequest;
 
@@ -247,7 +247,7 @@ impl OpenDsrRequest {
             lift: false,
             regulation,
             submitted_at_ms: Some(submitted.timestamp_millis()),
-            subject: Subject {
+            person: Person {
                 handles,
                 wish: None,
                 callbacks: self.status_callback_urls,

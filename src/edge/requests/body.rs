@@ -10,7 +10,7 @@ use crate::domain::ids::ConversionId;
 use crate::domain::money::is_decimal;
 use crate::domain::postback::{MAX_TOKEN_CHARS, MAX_VALUE_CHARS, Status};
 use crate::domain::subject_request::{
-    Handle, Regulation, RequestKind, RequestSource, RequestStatus, Subject, Wish,
+    Handle, Person, Regulation, RequestKind, RequestSource, RequestStatus, Wish,
 };
 use crate::edge::objects::fields::{
     Edit, ExtensionWord, GroundWord, Moment, RequestKindWord, RequestStatusWord, ShopId, UserId, given,
@@ -201,7 +201,7 @@ impl NewSubjectRequest {
             lift,
             regulation: Regulation::Gdpr,
             submitted_at_ms: self.submitted_at.map(|Moment(at_ms)| at_ms),
-            subject: Subject {
+            person: Person {
                 handles: vec![handle],
                 wish,
                 callbacks: Vec::new(),

@@ -1,25 +1,23 @@
 //! Carrying a request out. What has effects goes to the ledger, and every effect can be repeated: a case that was begun and
 //! not finished, for whatever reason, is carried out again.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::change::Step;
 use super::{By, RequestsFlow, ShownWhole, decided, field, object};
 use crate::domain::draft::Fault;
 use crate::domain::erasure::Door;
+use crate::domain::ids::{ClickId, ClickKey, ErasureId, RequestId};
 use crate::domain::postback::Status;
 use crate::domain::refusal::Reason;
 use crate::domain::subject_request::{
-    Case, Handle, RESULTS_MS, RequestKind, RequestSource, RequestStatus, Subject, Wish,
+    Case, Name, RESULTS_MS, RequestKind, RequestSource, RequestStatus, Subject, Wish,
 };
 use crate::flow::FlowError;
-use crate::flow::consent::{About, reference};
-use crate::flow::conversion::{Caller, Correction};
-use crate::flow::erasure::{ErasureBy, ErasureFlow};
-use crate::flow::ledger::command::{Command, Reference, Reply, RestrictCommand};
+use crate::flow::conversion::{Caller, Correction, DEFAULT_GOAL, goals_named};
+use crate::flow::ledger::command::{Command, EraseCommand, Reference, Reply, RestrictCommand};
 use crate::store::StoreError;
+use crate::store::batch::facts::OrderRef;
 
 impl RequestsFlow {
     /// Carries a request out, and says what has become of the case. Whether anything was held is in its count alone.
@@ -37,7 +35,7 @@ impl RequestsFlow {
             })
             .await?;
         let subject = Subject::open(&tenant.keys, &case).map_err(StoreError::from)?;
-        let count = self.effect(by, &case, &subject.unwrap_or_default()).await?;
+        let (count, act) = self.effect(by, &case, &subject.unwrap_or_default()).await?;
         let now_ms = self.live.now_ms();
         let case = self
             .step(by, id, |case| {
@@ -54,6 +52,8 @@ impl RequestsFlow {
                     case.forget();
                 }
                 Ok(vec![Step {
+                    // Under this name the act's certificate is found.
+                    code: act.map(|act| ErasureId(act).to_string()),
                     changes: vec![field("kind", case.kind.code())],
                     ..Step::plain("completed", "subject_request.executed", "completed")
                 }])
@@ -62,40 +62,49 @@ impl RequestsFlow {
         self.whole(case).await
     }
 
-    /// Does what is asked for; returns how many things of the person's it found.
-    async fn effect(&self, by: &By, case: &Case, subject: &Subject) -> Result<i64, FlowError> {
-        match case.kind {
-            RequestKind::Access | RequestKind::Portability => self.count_held(by.tenant, subject).await,
-            RequestKind::Rectification => self.rectify(by, subject).await,
-            RequestKind::Restriction => self.restrict(by, case, subject).await,
-            RequestKind::Objection => self.erase(by, subject, Door::Objection).await,
+    /// Does what is asked for; returns how many things of the person's it found, and the act of erasing, if it is one.
+    async fn effect(
+        &self,
+        by: &By,
+        case: &Case,
+        subject: &Subject,
+    ) -> Result<(i64, Option<Uuid>), FlowError> {
+        let count = match case.kind {
+            RequestKind::Access | RequestKind::Portability => self.count_held(by.tenant, subject).await?,
+            RequestKind::Rectification => self.rectify(by, subject).await?,
+            RequestKind::Restriction => self.restrict(by, case, subject).await?,
+            RequestKind::Objection => return self.erase(by, subject, Door::Objection).await,
             RequestKind::Erasure => {
                 let door = match case.source {
                     RequestSource::Api => Door::SubjectRequest,
                     RequestSource::OpenDsr | RequestSource::OpenGdpr => Door::OpenDsr,
                 };
-                self.erase(by, subject, door).await
+                return self.erase(by, subject, door).await;
             }
-        }
+        };
+        Ok((count, None))
     }
 
-    async fn erase(&self, by: &By, subject: &Subject, door: Door) -> Result<i64, FlowError> {
-        let flow = ErasureFlow::new(Arc::clone(&self.live), self.ledger.clone());
-        let mut clicks = 0_u64;
-        for handle in &subject.handles {
-            let Some((about, shop)) = about(handle) else {
-                continue;
-            };
-            let by = ErasureBy {
-                tenant: by.tenant,
-                shop,
-                actor: by.actor.clone(),
-                request: by.request,
-                ground: None,
-            };
-            clicks = clicks.saturating_add(flow.erase(&by, about, door).await?.clicks);
+    /// One act for all of the person's names; somebody who is not known gets one, too.
+    async fn erase(&self, by: &By, subject: &Subject, door: Door) -> Result<(i64, Option<Uuid>), FlowError> {
+        let command = EraseCommand {
+            tenant: by.tenant,
+            shop: None,
+            actor: by.actor.clone(),
+            references: self.references(by.tenant, subject)?,
+            door,
+            ground: door.ground(),
+            now_ms: self.live.now_ms(),
+            request: by.request,
+            nonce: self.live.random(),
+        };
+        match self.ledger.submit(Command::Erase(Box::new(command))).await {
+            Ok(Reply::Erased { clicks, erasure }) => {
+                Ok((i64::try_from(clicks).unwrap_or(i64::MAX), Some(erasure)))
+            }
+            Ok(_) => Err(FlowError::Refused(Reason::Internal)),
+            Err(_) => Err(FlowError::Refused(Reason::Unavailable)),
         }
-        Ok(i64::try_from(clicks).unwrap_or(i64::MAX))
     }
 
     async fn restrict(&self, by: &By, case: &Case, subject: &Subject) -> Result<i64, FlowError> {
@@ -116,19 +125,39 @@ impl RequestsFlow {
         }
     }
 
-    /// The references that a person's names stand for at each shop.
+    /// What the ledger looks a person's names up by.
     fn references(&self, tenant: i64, subject: &Subject) -> Result<Vec<Reference>, FlowError> {
         let tenant = self.tenant(tenant)?;
         let mut references = Vec::new();
-        for handle in &subject.handles {
-            let Some((about, only)) = about(handle) else {
-                continue;
-            };
-            let shops = tenant
-                .shops
-                .values()
-                .filter(|shop| only.is_none_or(|only| only == shop.number));
-            references.extend(shops.map(|shop| reference(&tenant, shop, about)));
+        for name in &subject.names {
+            match name {
+                Name::Nothing => {}
+                Name::Click {
+                    issued_at_ticks,
+                    click,
+                } => references.push(Reference::Click(ClickKey {
+                    tenant: tenant.number(),
+                    issued_at_ticks: *issued_at_ticks,
+                    click: ClickId(*click),
+                })),
+                Name::Customer(hashes) => references.extend(hashes.iter().copied().map(Reference::Customer)),
+                Name::Order { hash, goal, shop } => {
+                    let goal = goal.as_deref().unwrap_or(DEFAULT_GOAL);
+                    let shops = tenant.shops.keys().copied();
+                    let shops = shops.filter(|other| shop.is_none_or(|only| only == *other));
+                    let orders = |shop| {
+                        let order = |goal| OrderRef {
+                            tenant: tenant.number(),
+                            shop,
+                            goal,
+                            test: false,
+                            order_hash: *hash,
+                        };
+                        Reference::Orders(goals_named(&tenant, shop, goal).map(order).collect())
+                    };
+                    references.extend(shops.map(orders));
+                }
+            }
         }
         Ok(references)
     }
@@ -151,9 +180,7 @@ impl RequestsFlow {
             amount: wish.amount.as_deref(),
             reason: Some("rectification"),
         };
-        let request = by
-            .request
-            .unwrap_or_else(|| crate::domain::ids::RequestId(self.live.new_id()));
+        let request = by.request.unwrap_or_else(|| RequestId(self.live.new_id()));
         match self
             .conversion
             .correct(&caller, wish.conversion, &correction, request)
@@ -173,21 +200,5 @@ impl RequestsFlow {
         let clicks = self.clicks_of(tenant, subject).await?;
         let found = self.conversions_of(tenant, &clicks).await?;
         Ok(found.iter().any(|held| held.id == wish.conversion))
-    }
-}
-
-/// A name as the engines take it, and the shop that it is narrowed to.
-fn about(handle: &Handle) -> Option<(About<'_>, Option<i64>)> {
-    match handle {
-        Handle::Token(token) => Some((About::Token(token), None)),
-        Handle::Order { order_id, goal, shop } => {
-            let about = About::Order {
-                order_id,
-                goal: goal.as_deref(),
-            };
-            Some((about, *shop))
-        }
-        Handle::Customer(reference) => Some((About::Customer(reference), None)),
-        Handle::Nothing => None,
     }
 }

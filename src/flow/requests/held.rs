@@ -9,13 +9,12 @@ use super::{By, RequestsFlow, Shown, field};
 use crate::domain::access::Principal;
 use crate::domain::campaign::Controller;
 use crate::domain::draft::Fault;
-use crate::domain::ids::{ClickKey, RequestId};
+use crate::domain::ids::{ClickId, ClickKey, RequestId};
 use crate::domain::policy::Policy;
 use crate::domain::record::{RecordKey, RecordKind};
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
-use crate::domain::subject_request::{Handle, LookReason, RequestStatus, Subject};
-use crate::domain::token;
+use crate::domain::subject_request::{LookReason, Name, RequestStatus, Subject};
 use crate::flow::FlowError;
 use crate::flow::conversion::{DEFAULT_GOAL, goals_named};
 use crate::flow::records::{Shown as ShownRecord, show};
@@ -144,8 +143,8 @@ impl RequestsFlow {
     pub(super) async fn clicks_of(&self, tenant: i64, subject: &Subject) -> Result<Vec<ClickKey>, FlowError> {
         let tenant = self.tenant(tenant)?;
         let mut clicks = Vec::new();
-        for handle in &subject.handles {
-            clicks.extend(self.clicks_named(&tenant, handle).await?);
+        for name in &subject.names {
+            clicks.extend(self.clicks_named(&tenant, name).await?);
         }
         let reader = self.live.store().reader();
         for keys in clicks.clone().chunks(AT_ONCE) {
@@ -156,42 +155,32 @@ impl RequestsFlow {
         Ok(clicks)
     }
 
-    async fn clicks_named(
-        &self,
-        tenant: &Arc<TenantRoute>,
-        handle: &Handle,
-    ) -> Result<Vec<ClickKey>, FlowError> {
-        let (keys, number) = (&tenant.keys, tenant.number());
+    async fn clicks_named(&self, tenant: &Arc<TenantRoute>, name: &Name) -> Result<Vec<ClickKey>, FlowError> {
+        let number = tenant.number();
         let reader = self.live.store().reader();
-        let all_shops = || tenant.shops.keys().copied();
-        Ok(match handle {
-            Handle::Nothing => Vec::new(),
-            Handle::Token(text) => match token::open(keys, text) {
-                Err(_) => Vec::new(),
-                Ok(claims) => vec![ClickKey {
-                    tenant: number,
-                    issued_at_ticks: i64::try_from(claims.issued_at_ticks).unwrap_or(0),
-                    click: claims.click,
-                }],
-            },
-            Handle::Order { order_id, goal, shop } => {
-                let shops: Vec<i64> = all_shops()
+        Ok(match name {
+            Name::Nothing => Vec::new(),
+            Name::Click {
+                issued_at_ticks,
+                click,
+            } => vec![ClickKey {
+                tenant: number,
+                issued_at_ticks: *issued_at_ticks,
+                click: ClickId(*click),
+            }],
+            Name::Order { hash, goal, shop } => {
+                let shops = tenant.shops.keys().copied();
+                let shops: Vec<i64> = shops
                     .filter(|other| shop.is_none_or(|only| only == *other))
                     .collect();
-                let name = goal.as_deref().unwrap_or(DEFAULT_GOAL);
+                let goal = goal.as_deref().unwrap_or(DEFAULT_GOAL);
                 let goals = shops
                     .iter()
-                    .flat_map(|shop| goals_named(tenant, *shop, name))
+                    .flat_map(|shop| goals_named(tenant, *shop, goal))
                     .collect();
-                let hash = keys.order_hash(order_id);
-                reader.clicks_of_order(number, shops, goals, hash).await?
+                reader.clicks_of_order(number, shops, goals, *hash).await?
             }
-            Handle::Customer(reference) => {
-                let hashes: Vec<[u8; 16]> = all_shops()
-                    .map(|shop| keys.customer_hash(shop, reference))
-                    .collect();
-                reader.clicks_of_customers(number, &hashes).await?
-            }
+            Name::Customer(hashes) => reader.clicks_of_customers(number, hashes).await?,
         })
     }
 

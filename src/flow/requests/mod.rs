@@ -32,7 +32,9 @@ use crate::domain::ids::RequestId;
 use crate::domain::keys::Secret;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
-use crate::domain::subject_request::{Case, Regulation, RequestKind, RequestSource, RequestStatus, Subject};
+use crate::domain::subject_request::{
+    Case, Name, Person, Regulation, RequestKind, RequestSource, RequestStatus, Subject,
+};
 use crate::store::StoreError;
 pub use crate::store::requests::{CaseCounts, CaseEvent, CaseFilter};
 use crate::store::tx::Tx;
@@ -108,7 +110,7 @@ pub struct NewRequest {
     /// When the person asked; now if it is left out.
     pub submitted_at_ms: Option<i64>,
     /// The person.
-    pub subject: Subject,
+    pub person: Person,
     /// Public holidays besides those that are configured.
     pub holidays: Vec<NaiveDate>,
 }
@@ -189,7 +191,7 @@ impl RequestsFlow {
         if let Some(id) = shop {
             let found: Option<Shop> = self.live.store().reader().find(by.tenant, id).await?;
             let number = found.ok_or(FlowError::Missing("shop"))?.object.number;
-            new.subject.narrow_to(number);
+            new.person.narrow_to(number);
         }
         let now_ms = self.live.now_ms();
         let submitted_at_ms = new.submitted_at_ms.unwrap_or(now_ms);
@@ -206,7 +208,8 @@ impl RequestsFlow {
         let id = self.live.new_id();
         let case_key = Secret::new(self.live.random());
         let nonces = [self.live.random(), self.live.random()];
-        let sealed = new.subject.seal(&tenant.keys, id, &case_key, nonces);
+        let subject = subject(&tenant, new.person);
+        let sealed = subject.seal(&tenant.keys, id, &case_key, nonces);
         let tx = self.live.store().begin().await?;
         let case = Case {
             tenant: by.tenant,
@@ -234,7 +237,7 @@ impl RequestsFlow {
         };
         tx.insert_case(&case).await?;
         self.note(&tx, by, &case, "created", None).await?;
-        self.queue(&tx, &tenant, &case, &new.subject).await?;
+        self.queue(&tx, &tenant, &case, &subject).await?;
         let mut event = self.event(by, &case, "subject_request.created", "created");
         event.changes = vec![
             field("kind", case.kind.code()),
@@ -341,6 +344,17 @@ impl RequestsFlow {
         event.object = Some(object(case));
         event.request_id = by.request.map(|request| request.to_string());
         event
+    }
+}
+
+/// What is kept of a person as they were described.
+fn subject(tenant: &TenantRoute, person: Person) -> Subject {
+    let shops = || tenant.shops.keys().copied();
+    let name = |handle| Name::of(&tenant.keys, shops(), handle);
+    Subject {
+        names: person.handles.iter().map(name).collect(),
+        wish: person.wish,
+        callbacks: person.callbacks,
     }
 }
 
