@@ -209,15 +209,17 @@ fn dispatch(
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(apply::apply(&config, &file, json))?)?;
         }
-        Command::Erase(options_of) => {
-            let config = Config::load(options)?;
-            print(&start(&config)?.block_on(erase::erase(&config, options_of, json))?)?;
-        }
+        Command::Erase(whom) => erase_person(&Config::load(options)?, whom, json)?,
         Command::Migrate { step } => {
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(migrate::migrate(&config, step, &SystemClock, json))?)?;
         }
     }
+    Ok(())
+}
+
+fn erase_person(config: &Config, whom: EraseOptions, json: bool) -> Outcome {
+    print(&start(config)?.block_on(erase::erase(config, whom, json))?)?;
     Ok(())
 }
 
