@@ -62,6 +62,8 @@ use einklang::store::Store;
 use einklang::store::roots::Roots;
 use serde_json::Value;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use binary::einklang;
 use clock::START_S;
 use ledger::{Reader, execute};
@@ -72,7 +74,7 @@ use scan::Scanner;
 
 const PEOPLE: usize = 200;
 /// Far beyond the time in which the server writes the salts anew after its start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A ciphertext with what it is bound to.
 struct Sealing {
@@ -307,6 +309,65 @@ fn watch(keys: &KeyRing, shop: i64, people: &[Person], gone: &Holdings, left: &H
     scanner
 }
 
+/// The certificate of the first act, verified by the command and by openssl as the page says; and not with a byte changed.
+async fn certify(server: &Server, folder: &Path) {
+    let privacy = server.holder(world::PRIVACY);
+    let first = privacy.get("/v1/erasures?limit=1").await.json();
+    let id = first["items"][0]["id"].as_str().expect("an act").to_owned();
+    let signed = async {
+        loop {
+            let answer = privacy.get(&format!("/v1/erasures/{id}/certificate")).await;
+            if answer.status == 200 {
+                return answer;
+            }
+            answer.is(404, "refused", "not_yet_sequenced");
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, signed)
+        .await
+        .expect("never signed");
+    let keys = privacy.get("/v1/audit/keys").await.json();
+    let certificate = answer.json();
+    let signature = certificate["signature"].as_str().expect("a signature");
+    let written: [(&str, Vec<u8>); 5] = [
+        ("certificate.json", answer.body.clone()),
+        (
+            "changed.json",
+            answer
+                .text()
+                .replace("\\\"count\\\":1", "\\\"count\\\":2")
+                .into_bytes(),
+        ),
+        ("log.pem", keys["items"][0]["pem"].as_str().expect("a key").into()),
+        (
+            "document.json",
+            certificate["document"].as_str().expect("a text").into(),
+        ),
+        ("signature", STANDARD.decode(signature).expect("base64")),
+    ];
+    for (name, bytes) in written {
+        std::fs::write(folder.join(name), bytes).expect("written");
+    }
+    for (name, verified) in [("certificate.json", true), ("changed.json", false)] {
+        let output = einklang(folder, ["audit", "verify-certificate", name, "--key", "log.pem"]).output();
+        let output = output.expect("it runs");
+        assert_eq!(output.status.success(), verified, "{name}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.contains(&format!("{id}: verified")), verified, "{said}");
+    }
+    let words = "pkeyutl -verify -pubin -inkey log.pem -rawin -in document.json -sigfile signature";
+    let openssl = std::process::Command::new("openssl")
+        .args(words.split(' '))
+        .current_dir(folder)
+        .output();
+    let openssl = openssl.expect("openssl runs");
+    assert!(
+        openssl.status.success(),
+        "{}",
+        String::from_utf8_lossy(&openssl.stderr)
+    );
+}
+
 /// What is reported, but for the refusals: those by which people were erased are among them.
 async fn figures(server: &Server) -> Value {
     let report = server.holder(world::MANAGER).get("/v1/reports/performance").await;
@@ -357,6 +418,7 @@ async fn erase_half_and_search(url: Option<String>) {
         let answer = server.holder(world::SHOP).postback(&pairs).await;
         answer.is(410, "refused", "consent_withdrawn");
     }
+    certify(&server, &run.folder()).await;
     server.stop();
     let left = Holdings::of(&reader).await;
     let gone = before.without(&left);

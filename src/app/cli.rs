@@ -221,10 +221,7 @@ fn dispatch(
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(apply::apply(&config, &file, json))?)?;
         }
-        Command::Erase(options_of) => {
-            let config = Config::load(options)?;
-            print(&start(&config)?.block_on(erase::erase(&config, options_of, json))?)?;
-        }
+        Command::Erase(whom) => erase_person(&Config::load(options)?, whom, json)?,
         Command::Migrate { step } => {
             let config = Config::load(options)?;
             print(&start(&config)?.block_on(migrate::migrate(&config, step, &SystemClock, json))?)?;
@@ -237,6 +234,11 @@ fn doctor_step(config: &Config, json: bool) -> Outcome {
     let (text, outcome) = start(config)?.block_on(doctor::doctor(config, &SystemClock, json));
     print(&text)?;
     Ok(outcome?)
+}
+
+fn erase_person(config: &Config, whom: EraseOptions, json: bool) -> Outcome {
+    print(&start(config)?.block_on(erase::erase(config, whom, json))?)?;
+    Ok(())
 }
 
 fn keys_step(config: &Config, step: &KeysStep, json: bool) -> Outcome {

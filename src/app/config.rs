@@ -221,6 +221,7 @@ impl Config {
         }
         let audit_name = audit_name(options.audit_name.take().or(file.audit_name.take()))?;
         let roots = RootConfig::of(&mut options, &mut file)?;
+        let [root, audit, guard, journal, journal_key] = places(&mut options, &mut file, &data_dir);
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
         let requests = RequestConfig::of(&options.requests, &mut file)?;
         let backup = BackupConfig::of(&options, &mut file, &data_dir);
@@ -230,9 +231,7 @@ impl Config {
             .unwrap_or(false);
         let audit_push = options.audit_push.or(file.audit_push).unwrap_or_default();
         let audit_push = targets(&audit_push, allow_private)?;
-        let in_data = |name| data_dir.join(name);
         let database_url = options.database_url.or(file.database_url);
-        let root_key_file = options.root_key_file.or(file.root_key_file);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or(local(8080)),
             management_listen: options
@@ -240,26 +239,14 @@ impl Config {
                 .or(file.management_listen)
                 .unwrap_or(local(9090)),
             database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
-            root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
+            root_key_file: root,
             roots,
-            audit_key_file: options
-                .audit_key_file
-                .or(file.audit_key_file)
-                .unwrap_or_else(|| in_data("audit.key")),
-            audit_guard_file: options
-                .audit_guard_file
-                .or(file.audit_guard_file)
-                .unwrap_or_else(|| in_data("audit-guard.json")),
+            audit_key_file: audit,
+            audit_guard_file: guard,
             audit_name,
             backup,
-            erasure_journal_dir: options
-                .erasure_journal_dir
-                .or(file.erasure_journal_dir)
-                .unwrap_or_else(|| in_data("journal")),
-            journal_key_file: options
-                .journal_key_file
-                .or(file.journal_key_file)
-                .unwrap_or_else(|| in_data("journal.key")),
+            erasure_journal_dir: journal,
+            journal_key_file: journal_key,
             remains_hours: options
                 .remains_hours
                 .or(file.remains_hours)
@@ -305,6 +292,34 @@ impl Config {
             operator_key,
         })
     }
+}
+
+/// Where the root key, the audit key, its guard, the erasure journal and its key are: in the data folder, unless said
+/// otherwise.
+fn places(options: &mut Options, file: &mut FileKeys, data_dir: &Path) -> [PathBuf; 5] {
+    let place = |option: &mut Option<PathBuf>, file: &mut Option<PathBuf>, name: &str| {
+        let given = option.take().or(file.take());
+        given.unwrap_or_else(|| data_dir.join(name))
+    };
+    [
+        place(&mut options.root_key_file, &mut file.root_key_file, "root.key"),
+        place(&mut options.audit_key_file, &mut file.audit_key_file, "audit.key"),
+        place(
+            &mut options.audit_guard_file,
+            &mut file.audit_guard_file,
+            "audit-guard.json",
+        ),
+        place(
+            &mut options.erasure_journal_dir,
+            &mut file.erasure_journal_dir,
+            "journal",
+        ),
+        place(
+            &mut options.journal_key_file,
+            &mut file.journal_key_file,
+            "journal.key",
+        ),
+    ]
 }
 
 fn read(path: &Path) -> Result<FileKeys, ConfigError> {

@@ -110,11 +110,8 @@ pub async fn erase(server: &Server, person: &Person, folder: &Path, database: &s
     match person.number % 6 {
         0 => done(&privacy, &json!({"token": person.token})).await,
         1 => {
-            done(
-                &privacy,
-                &json!({"order_id": of("order_id"), "reason": "objection"}),
-            )
-            .await
+            let body = json!({"order_id": of("order_id"), "reason": "objection"});
+            done(&privacy, &body).await;
         }
         2 => done(&privacy, &json!({"customer_ref": of("customer_ref")})).await,
         3 => {

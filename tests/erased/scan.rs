@@ -64,7 +64,7 @@ impl Scanner {
         }
         known.push(self.patterns.len());
         self.patterns.push((what, bytes.to_vec()));
-        let bit = beginning(&head);
+        let bit = beginning(head);
         self.begins[bit / 64] |= 1 << (bit % 64);
     }
 
@@ -80,7 +80,7 @@ impl Scanner {
         for (name, bytes) in contents {
             for at in 0..bytes.len().saturating_sub(3) {
                 let head = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-                let bit = beginning(&head);
+                let bit = beginning(head);
                 if self.begins[bit / 64] & (1 << (bit % 64)) == 0 {
                     continue;
                 }
@@ -100,7 +100,7 @@ impl Scanner {
     }
 }
 
-fn beginning(head: &[u8; 4]) -> usize {
+fn beginning(head: [u8; 4]) -> usize {
     usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])
 }
 

@@ -5,7 +5,7 @@ pub(super) mod restriction;
 
 use uuid::Uuid;
 
-use super::command::{AmendCommand, Amended, ConsentCommand, Reference, Reply, Target};
+use super::command::{AmendCommand, Amended, ConsentCommand, Reply, Target};
 use super::erasing::Act;
 use super::writer::{Work, day_of};
 use crate::domain::consent::ConsentState;
@@ -18,7 +18,7 @@ use crate::domain::policy::DenialErases;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
 use crate::store::StoreError;
-use crate::store::batch::facts::{ClickFacts, OrderFacts};
+use crate::store::batch::facts::ClickFacts;
 use crate::store::batch::rows::ConsentRow;
 use crate::store::conversions::Recorded;
 
@@ -40,25 +40,6 @@ impl Work {
             ConsentState::Unknown | ConsentState::Malformed => false,
         };
         Ok(Reply::Consent { applied })
-    }
-
-    pub(super) async fn clicks_of(
-        &mut self,
-        tenant: i64,
-        reference: &Reference,
-    ) -> Result<Vec<ClickKey>, StoreError> {
-        match reference {
-            Reference::Click(click) => Ok(vec![*click]),
-            Reference::Customer(hash) => self.batch.clicks_of_customer(tenant, *hash).await,
-            Reference::Orders(orders) => {
-                let found = self.batch.order_facts(&mut orders.clone()).await?;
-                let mut clicks: Vec<ClickKey> = found.values().filter_map(OrderFacts::living_click).collect();
-                clicks.sort_unstable();
-                clicks.dedup();
-                Ok(clicks)
-            }
-            Reference::Nothing => Ok(Vec::new()),
-        }
     }
 
     async fn withdraw(

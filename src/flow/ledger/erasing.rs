@@ -182,6 +182,26 @@ impl Work {
         });
     }
 
+    /// The clicks that a reference leads to.
+    pub(super) async fn clicks_of(
+        &mut self,
+        tenant: i64,
+        reference: &Reference,
+    ) -> Result<Vec<ClickKey>, StoreError> {
+        match reference {
+            Reference::Click(click) => Ok(vec![*click]),
+            Reference::Customer(hash) => self.batch.clicks_of_customer(tenant, *hash).await,
+            Reference::Orders(orders) => {
+                let found = self.batch.order_facts(&mut orders.clone()).await?;
+                let mut clicks: Vec<ClickKey> = found.values().filter_map(OrderFacts::living_click).collect();
+                clicks.sort_unstable();
+                clicks.dedup();
+                Ok(clicks)
+            }
+            Reference::Nothing => Ok(Vec::new()),
+        }
+    }
+
     /// The clicks of each command's person: those that were named, and those that name the same person as they do.
     async fn people(&mut self, commands: &[&EraseCommand]) -> Result<Vec<Vec<ClickKey>>, StoreError> {
         let mut found = self.named(commands).await?;

@@ -5,13 +5,14 @@
 //! commit has an unknown outcome is never tried again.
 
 mod leaves;
+mod settled;
 mod shadow;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use leaves::{Leaves, click_batch};
-use tokio::sync::oneshot;
+use settled::{Failed, Settled, count_reply, scrub_and_answer};
 
 use super::command::{ClickCommand, Command, EraseCommand, Reply, Token, UntrackedCommand};
 use super::{Job, Missed, Unavailable};
@@ -25,11 +26,11 @@ use crate::domain::refusal::Untracked;
 use crate::domain::routing::{Routing, TenantRoute};
 use crate::flow::journal::Journal;
 use crate::flow::{FlowError, Live};
+use crate::store::StoreError;
 use crate::store::batch::counters::{Counters, UntrackedKey};
 use crate::store::batch::facts::{ClickFacts, OrderFacts, OrderRef};
 use crate::store::batch::rows::{ClickRow, ConsentRow, ConversionRow};
 use crate::store::tx::Batch;
-use crate::store::{Store, StoreError};
 
 /// How often a batch that lost a race is decided anew.
 const RACES: usize = 3;
@@ -42,28 +43,6 @@ pub(super) struct Writer {
     lane: i64,
     missed: Missed,
     journal: Arc<dyn Journal>,
-}
-
-/// A batch that was written.
-struct Settled {
-    /// The answers.
-    replies: Vec<Result<Reply, Unavailable>>,
-    /// The places of those that erased somebody.
-    erasing: Vec<usize>,
-}
-
-/// Why a batch was not written.
-enum Failed {
-    /// The database.
-    Store(StoreError),
-    /// The journal could not be written: what would have erased may not be, by its place.
-    Journal(Vec<usize>),
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Failed::Store(error)
-    }
 }
 
 /// What a batch knows and what it is about to write.
@@ -233,23 +212,6 @@ impl Writer {
     }
 }
 
-/// Answers that wait until old pages hold nothing of those who were erased any more.
-type Waiting = Vec<(
-    oneshot::Sender<Result<Reply, Unavailable>>,
-    Result<Reply, Unavailable>,
-)>;
-
-/// The rows are gone for every reader; this removes what old pages of the file may still hold, beside the batches that
-/// follow. The commit stands whatever becomes of that, so the answers do too; what failed is tried again by a timer.
-async fn scrub_and_answer(store: Store, waiting: Waiting) {
-    if let Err(error) = store.scrub().await {
-        tracing::warn!(%error, "old pages of erased rows could not be removed yet");
-    }
-    for (answer, reply) in waiting {
-        let _ = answer.send(reply);
-    }
-}
-
 /// The command of a job, unless nobody waits for it any more: a visitor who was redirected without a token has not been
 /// tracked, and a shop that heard nothing or was told to come again does so. What ends processing is done all the same.
 fn wanted<'j>(job: &'j Job, routing: &Routing) -> Option<&'j Command> {
@@ -262,27 +224,6 @@ fn wanted<'j>(job: &'j Job, routing: &Routing) -> Option<&'j Command> {
         Command::Consent(_) | Command::Amend(_) | Command::Erase(_) | Command::Restrict(_) => true,
     };
     (ends || !job.answer.is_closed()).then_some(&job.command)
-}
-
-/// Metrics carry outcomes and reasons, and nothing of a tenant or a person.
-fn count_reply(reply: &Result<Reply, Unavailable>) {
-    match reply {
-        Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
-        Ok(Reply::Counted) => {
-            metrics::counter!("einklang_clicks_total", "outcome" => "untracked").increment(1);
-        }
-        Ok(Reply::Verdict(answer)) => {
-            let (outcome, reason) = (answer.outcome.code(), answer.reason.code());
-            metrics::counter!("einklang_postbacks_total", "outcome" => outcome, "reason" => reason)
-                .increment(1);
-        }
-        // Nothing happened.
-        Ok(Reply::Found(_)) => {}
-        Ok(Reply::Consent { .. } | Reply::Amended(_) | Reply::Erased { .. } | Reply::Restricted { .. }) => {
-            metrics::counter!("einklang_changes_total").increment(1);
-        }
-        Err(Unavailable) => metrics::counter!("einklang_commands_failed_total").increment(1),
-    }
 }
 
 impl Work {
