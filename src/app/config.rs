@@ -199,6 +199,8 @@ impl Config {
         let in_data = |name| data_dir.join(name);
         let database_url = options.database_url.or(file.database_url);
         let root_key_file = options.root_key_file.or(file.root_key_file);
+        let audit_key_file = options.audit_key_file.or(file.audit_key_file);
+        let audit_guard_file = options.audit_guard_file.or(file.audit_guard_file);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or(local(8080)),
             management_listen: options
@@ -208,14 +210,8 @@ impl Config {
             database_url: database_url.unwrap_or_else(|| sqlite_url(&data_dir)),
             root_key_file: root_key_file.unwrap_or_else(|| data_dir.join("root.key")),
             roots,
-            audit_key_file: options
-                .audit_key_file
-                .or(file.audit_key_file)
-                .unwrap_or_else(|| in_data("audit.key")),
-            audit_guard_file: options
-                .audit_guard_file
-                .or(file.audit_guard_file)
-                .unwrap_or_else(|| in_data("audit-guard.json")),
+            audit_key_file: audit_key_file.unwrap_or_else(|| in_data("audit.key")),
+            audit_guard_file: audit_guard_file.unwrap_or_else(|| in_data("audit-guard.json")),
             audit_name,
             tokens,
             audit_check_hours: options
