@@ -177,12 +177,7 @@ pub async fn build(
     entropy: Arc<dyn Entropy>,
 ) -> Result<App, StartError> {
     let (store, live) = open(config, clock, entropy).await?;
-    for vendor in live.unregistered_vendors() {
-        tracing::warn!(
-            vendor,
-            "a tenant's vendor stands in no registry: its TC strings grant nothing"
-        );
-    }
+    warn_of_vendors(&live);
     let guard: Arc<dyn Guard> = Arc::new(FileGuard::open(&config.audit_guard_file)?);
     let (clock, entropy) = (live.clock(), live.entropy());
     let signer = audit_key::obtain(&config.audit_key_file, &store, clock, entropy).await?;
@@ -257,6 +252,16 @@ pub async fn build(
         writers,
         checkpoints,
     })
+}
+
+/// A tenant's vendor may have left its registry.
+fn warn_of_vendors(live: &Live) {
+    for vendor in live.unregistered_vendors() {
+        tracing::warn!(
+            vendor,
+            "a tenant's vendor stands in no registry: its TC strings grant nothing"
+        );
+    }
 }
 
 /// Public holidays, and OpenDSR where it is set up.

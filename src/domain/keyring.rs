@@ -258,7 +258,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_new_token_key_opens_at_once_and_seals_when_every_node_has_it() {
-        let key = |number| (KeyPurpose::Token, number, Secret::new([number as u8; 32]));
+        let key = |number: u8| (KeyPurpose::Token, u32::from(number), Secret::new([number; 32]));
         let others = KeyPurpose::STANDING.map(|purpose| (purpose, 1, Secret::new([1; 32])));
         let keys = others.into_iter().chain([key(1), key(2), key(3)]).collect();
         let ring = KeyRing::assemble(7, keys).expect("complete");

@@ -1,4 +1,4 @@
-//! Rotations of root and tenant keys, step by step: a key of its own in each transaction, and a row that says how far it is.
+//! Rotations of root and tenant keys, step by step: some rows in each transaction, and a row that says how far it is.
 //!
 //! What is wrapped anew stays the same key, so that nobody who has it in memory notices. A row is replaced only if it is still
 //! the one that was read.
