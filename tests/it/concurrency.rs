@@ -101,12 +101,12 @@ both!(a_denial_among_64_leaves_nothing, async |app: &TestApp| {
 
 /// Two nodes need a database that both can write.
 async fn on_two_nodes(body: impl AsyncFnOnce(&TestApp, &TestApp)) {
-    run(Kind::Postgres, Setup::default(), async |app: &TestApp| {
-        let twin = app.twin().await;
+    let both = run(Kind::Postgres, Setup::default(), async |app: &TestApp| {
+        let twin = Box::pin(app.twin()).await;
         body(app, &twin).await;
-        twin.stop().await;
-    })
-    .await;
+        Box::pin(twin.stop()).await;
+    });
+    Box::pin(both).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

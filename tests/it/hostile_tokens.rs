@@ -383,5 +383,5 @@ async fn refuse_all(app: &TestApp, issuer: &Issuer) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_hostile_token_is_accepted() {
-    trusting(Kind::Sqlite, refuse_all).await;
+    Box::pin(trusting(Kind::Sqlite, refuse_all)).await;
 }

@@ -3,6 +3,7 @@
 
 use einklang::domain::event::Actor;
 use einklang::domain::retention::Class;
+use einklang::flow::Clock;
 use einklang::flow::retention::{PurgeEnd, PurgeReport, Purged};
 use serde_json::{Value, json};
 
@@ -663,6 +664,39 @@ both!(
                 .await,
             1
         );
+        is_sound(app).await;
+    }
+);
+
+both!(
+    what_was_purged_before_a_backup_came_back_goes_again_whatever_the_rules_say,
+    async |app: &TestApp| {
+        let token = app.token("Ab3xK9").await;
+        test_order(app, &token, "A-1").await;
+        app.clock.advance_seconds(3 * DAY);
+        let tenant = app.ledger.tenant("acme").await;
+        let before_ms = app.clock.now_ms();
+        let again = |class: Class, at_ms| {
+            let cut_offs = [((tenant, class.code().to_owned()), at_ms)].into();
+            app.purger().clone().again(cut_offs)
+        };
+        let run = async |purger: einklang::flow::retention::Purger| {
+            let ended = purger.run(false, &|_| {}).await.expect("purged");
+            let PurgeEnd::Done(report) = ended else {
+                panic!("nobody else purges");
+            };
+            removed(&report, Class::TestConversion)
+        };
+        assert_eq!(
+            run(again(Class::Suppression, before_ms)).await,
+            0,
+            "another class"
+        );
+        assert_eq!(
+            run(again(Class::TestConversion, before_ms - 4 * DAY * 1_000)).await,
+            0
+        );
+        assert_eq!(run(again(Class::TestConversion, before_ms)).await, 1);
         is_sound(app).await;
     }
 );

@@ -20,12 +20,16 @@ use super::{BackupError, file, postgres};
 use crate::app::audit::check::flow as check_flow;
 use crate::app::audit_guard::FileGuard;
 use crate::app::config::Config;
+use crate::app::erasure_journal::FileJournal;
 use crate::app::system::{SystemClock, SystemEntropy};
 use crate::app::wire;
+use crate::domain::event::Actor;
 use crate::domain::ids::ClickId;
 use crate::domain::stream::Half;
+use crate::flow::Live;
 use crate::flow::audit::check::Extent;
 use crate::flow::restore::{Done, RestoreFlow, Told};
+use crate::flow::retention::{PurgeEnd, Purger};
 use crate::store::backup::{Facts, embedded, known_migrations, postgres as pg};
 
 /// The folder in which SQLite's file is built, beside its place.
@@ -177,6 +181,21 @@ impl Source<'_> {
         }
     }
 
+    /// What was purged since goes again, up to where it had gone; returns how many rows. A backup from before the first
+    /// purge leaves this to the next one.
+    async fn purge_again(&self, config: &Config, live: &Arc<Live>) -> Result<u64, BackupError> {
+        if self.journal.purged.is_empty() {
+            return Ok(0);
+        }
+        let journal = Arc::new(FileJournal::open(config, live.entropy())?);
+        let purger = Purger::new(Arc::clone(live), journal, Actor::CommandLine);
+        let purger = purger.again(self.journal.purged.clone());
+        match purger.run(false, &|_| {}).await? {
+            PurgeEnd::Done(report) => Ok(report.classes.iter().map(|class| class.removed).sum()),
+            PurgeEnd::Elsewhere => Err(BackupError::Busy(config.data_dir.clone())),
+        }
+    }
+
     /// Everything between the copy and the first request.
     async fn replay(&self, config: &Config, into: String) -> Result<Restored, BackupError> {
         let (store, live) =
@@ -185,6 +204,7 @@ impl Source<'_> {
         let flow = RestoreFlow::new(Arc::clone(&live));
         let logs = flow.reopen_logs(&config.audit_name, &guard).await?;
         let replayed = flow.replay(self.journal).await?;
+        let purged = self.purge_again(config, &live).await?;
         let name = self.backup.path.file_name().unwrap_or_default();
         let told = Told {
             backup: name.to_string_lossy().into_owned(),
@@ -201,7 +221,7 @@ impl Source<'_> {
             journal_lines: self.journal.lines,
             journal_clicks: self.journal.erased(),
             journal_last_at_ms: self.journal.last_at_ms,
-            journal_purges: self.journal.purged.len(),
+            purged,
             gap: self.gap.map(ToString::to_string),
             findings: report
                 .findings

@@ -24,8 +24,8 @@ pub struct Restored {
     pub(super) journal_lines: u64,
     pub(super) journal_clicks: usize,
     pub(super) journal_last_at_ms: Option<i64>,
-    /// Classes of data that were purged, of all tenants together.
-    pub(super) journal_purges: usize,
+    /// Rows that were purged again, of all tenants and classes together.
+    pub(super) purged: u64,
     pub(super) gap: Option<String>,
     pub(super) logs: Vec<Reopened>,
     pub(super) replayed: Replayed,
@@ -72,9 +72,10 @@ impl Restored {
             "taken_at_ms": self.taken_at_ms,
             "journal": {
                 "whole": self.gap.is_none(), "gap": self.gap, "lines": self.journal_lines,
-                "clicks": self.journal_clicks, "last_at_ms": self.journal_last_at_ms, "purges": self.journal_purges,
+                "clicks": self.journal_clicks, "last_at_ms": self.journal_last_at_ms,
             },
             "erased_again": self.replayed.clicks,
+            "purged_again": self.purged,
             "unreadable": self.replayed.unreadable,
             "suppressed_again": self.replayed.suppressed,
             "logs": self.logs.iter().map(log).collect::<Vec<_>>(),
@@ -104,13 +105,6 @@ impl Restored {
                 (None, None) => "empty".to_owned(),
             },
         );
-        if self.journal_purges > 0 {
-            let classes = self.journal_purges;
-            let told = format!(
-                "{classes} classes of data were purged since the journal began; the next purge does it again"
-            );
-            line("", told);
-        }
         line("erased again", format!("{} clicks", self.replayed.clicks));
         if self.replayed.unreadable > 0 {
             let told = format!(
@@ -119,6 +113,7 @@ impl Restored {
             );
             line("", told);
         }
+        line("purged again", format!("{} rows", self.purged));
         line(
             "suppressed again",
             format!("{} entries", self.replayed.suppressed),

@@ -4,7 +4,7 @@
 //! asks again, inside its transaction, whether its rows are still due, held or frozen, and whether this is still the one
 //! purge of all nodes. The journal has the class and its cut-off before the first row goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -83,6 +83,8 @@ pub struct Purger {
     actor: Actor,
     /// Its name among those that want to purge.
     holder: Uuid,
+    /// What was purged before and came back with a backup: up to when, by tenant and class.
+    again: BTreeMap<(i64, String), i64>,
 }
 
 impl Purger {
@@ -94,7 +96,15 @@ impl Purger {
             journal,
             actor,
             holder,
+            again: BTreeMap::new(),
         }
+    }
+
+    /// Purges at least what had been purged before, whatever the rules say now.
+    #[must_use]
+    pub fn again(mut self, cut_offs_ms: BTreeMap<(i64, String), i64>) -> Self {
+        self.again = cut_offs_ms;
+        self
     }
 
     /// What a purge of now would do. Changes nothing.
@@ -180,7 +190,11 @@ impl Purger {
 
     fn sought(&self, tenant: &TenantRoute, class: Class, rules: &[Rule]) -> Sought {
         let now_ms = self.live.now_ms();
-        sought(tenant.number(), class, rules, now_ms, now_ms, self.live.new_id())
+        let mut sought = sought(tenant.number(), class, rules, now_ms, now_ms, self.live.new_id());
+        if let Some(before_ms) = self.again.get(&(tenant.number(), class.code().to_owned())) {
+            sought.cut_off_ms = sought.cut_off_ms.max(*before_ms);
+        }
+        sought
     }
 
     /// One class of one tenant; nothing if another process purges.

@@ -21,9 +21,9 @@ pub use database::Kind;
 
 /// Runs a test's body against a fresh server, and ends the server in good order.
 pub async fn run(kind: Kind, setup: Setup, body: impl AsyncFnOnce(&TestApp)) {
-    let app = TestApp::start(kind, setup).await;
+    let app = Box::new(Box::pin(TestApp::start(kind, setup)).await);
     body(&app).await;
-    app.stop().await;
+    Box::pin(app.stop()).await;
 }
 
 /// One test in two: `name::sqlite` and `name::postgres`.
