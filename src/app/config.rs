@@ -225,12 +225,7 @@ impl Config {
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
         let requests = RequestConfig::of(&options.requests, &mut file)?;
         let backup = BackupConfig::of(&options, &mut file, &data_dir);
-        let allow_private = options
-            .audit_push_allow_private
-            .or(file.audit_push_allow_private)
-            .unwrap_or(false);
-        let audit_push = options.audit_push.or(file.audit_push).unwrap_or_default();
-        let audit_push = targets(&audit_push, allow_private)?;
+        let (audit_push, allow_private) = pushes(&mut options, &mut file)?;
         let database_url = options.database_url.or(file.database_url);
         Ok(Self {
             listen: options.listen.or(file.listen).unwrap_or(local(8080)),
@@ -342,6 +337,16 @@ fn audit_name(given: Option<String>) -> Result<String, ConfigError> {
     } else {
         Err(ConfigError::AuditName)
     }
+}
+
+/// Where checkpoints are pushed to, and whether that may be a private address.
+fn pushes(options: &mut Options, file: &mut FileKeys) -> Result<(Vec<Target>, bool), ConfigError> {
+    let allow_private = options
+        .audit_push_allow_private
+        .or(file.audit_push_allow_private)
+        .unwrap_or(false);
+    let texts = options.audit_push.take().or(file.audit_push.take());
+    Ok((targets(&texts.unwrap_or_default(), allow_private)?, allow_private))
 }
 
 fn targets(texts: &[String], allow_private: bool) -> Result<Vec<Target>, ConfigError> {

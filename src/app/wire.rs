@@ -230,12 +230,7 @@ pub async fn build(
         objects: ObjectsFlow::new(Arc::clone(&live)),
         requests: requests.clone(),
     };
-    let settings = Settings {
-        requests_per_minute: config.requests_per_minute,
-        proxies: config.trusted_proxies.clone(),
-        remains_hours: config.remains_hours,
-    };
-    let (router, gate) = router(flows, settings);
+    let (router, gate) = router(flows, router_settings(config));
     Ok(App {
         live,
         router,
@@ -252,6 +247,14 @@ pub async fn build(
         writers,
         checkpoints,
     })
+}
+
+fn router_settings(config: &Config) -> Settings {
+    Settings {
+        requests_per_minute: config.requests_per_minute,
+        proxies: config.trusted_proxies.clone(),
+        remains_hours: config.remains_hours,
+    }
 }
 
 /// A tenant's vendor may have left its registry.

@@ -186,6 +186,9 @@ impl KeyRing {
 
     /// Derives what hangs on a click's salt.
     pub fn click(&self, epoch: u16, salt: &[u8; SALT_BYTES]) -> Result<ClickSecrets, KeyError> {
+        if cfg!(feature = "without-encryption") {
+            return Ok(ClickSecrets::none());
+        }
         let epoch_key = self.epochs.get(&epoch).ok_or(KeyError::Missing)?;
         let derive = Hkdf::<Sha256>::new(Some(salt), epoch_key.expose());
         let mut both = Zeroizing::new([0_u8; 64]);

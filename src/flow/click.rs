@@ -18,7 +18,7 @@ use crate::domain::consent::{Assessment, ConsentState, SignalKind, decide_click}
 use crate::domain::event::{LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickId, ClickKey, ticks_of};
 use crate::domain::keyring::KeyRing;
-use crate::domain::keys::{ClickSecrets, Place, epoch_of};
+use crate::domain::keys::{Place, epoch_of};
 use crate::domain::landing::{LandingValues, Template, deep_link};
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Untracked;
@@ -168,11 +168,7 @@ impl ClickFlow {
         let drawn = Drawn::cut(&self.live.random())?;
         let Drawn { salt, .. } = &drawn;
         let click = ClickId(drawn.click);
-        let secrets = if cfg!(feature = "without-encryption") {
-            ClickSecrets::none()
-        } else {
-            keys.click(epoch, salt).ok()?
-        };
+        let secrets = keys.click(epoch, salt).ok()?;
         let key = ClickKey {
             tenant: tenant.number(),
             issued_at_ticks: ticks_of(now_ms),
@@ -197,12 +193,9 @@ impl ClickFlow {
             clicked_at_ms: now_ms,
             consent_bits: i64::from(consent_bits),
             signal_kinds: i64::from(assessment.kinds()),
-            payload: if cfg!(feature = "without-encryption") {
-                details(request, &inputs)
-            } else {
-                let details = details(request, &inputs);
-                secrets.key.seal(drawn.payload_nonce, &place, &details)
-            },
+            payload: secrets
+                .key
+                .seal_or_not(drawn.payload_nonce, &place, details(request, &inputs)),
             salt: *salt,
         };
         // Bound to the salt like everything else about the person: the batch's own nonce names no one.
