@@ -96,7 +96,10 @@ impl FileJournal {
             key,
             file: Mutex::new(opened),
         };
-        journal.begin().map_err(file)?;
+        if let Err(error) = journal.begin() {
+            // Clicks and orders go on; whatever erases is refused until it can be written, and tries this first.
+            tracing::error!(%error, path = %journal.path.display(), "the erasure journal cannot be written");
+        }
         Ok(journal)
     }
 
@@ -104,13 +107,8 @@ impl FileJournal {
     fn begin(&self) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.lock()?;
-        let opening = JournalLine {
-            at_ms: SystemClock.now_ms(),
-            tenant: 0,
-            act: Act::Opened,
-        };
         let begun = match file.seek(SeekFrom::End(0)) {
-            Ok(0) => append(&mut file, &[opening]),
+            Ok(0) => append(&mut file, &[]),
             other => other.map(|_| ()),
         };
         file.unlock()?;
@@ -127,7 +125,7 @@ impl FileJournal {
     }
 }
 
-/// Appends behind whatever is there, and syncs.
+/// Appends behind whatever is there, or behind a new file's first line, and syncs.
 fn append(file: &mut File, lines: &[JournalLine]) -> io::Result<()> {
     let mut text = Vec::new();
     let end = file.seek(SeekFrom::End(0))?;
@@ -138,6 +136,13 @@ fn append(file: &mut File, lines: &[JournalLine]) -> io::Result<()> {
         if last != *b"\n" {
             text.extend_from_slice(TORN);
         }
+    } else {
+        let opening = JournalLine {
+            at_ms: SystemClock.now_ms(),
+            tenant: 0,
+            act: Act::Opened,
+        };
+        text.extend_from_slice(opening.encode().as_bytes());
     }
     for line in lines {
         text.extend_from_slice(line.encode().as_bytes());
