@@ -133,6 +133,7 @@ fn complete_operation(operation: &mut Object, keyed_by_default: bool, needed: &m
             None => add_origin(response),
         }
         bounds::add_to_location(response);
+        bounds::add_to_signatures(response);
     }
     needed.meters |= keyed;
     responses.sort_keys();

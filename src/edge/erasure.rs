@@ -262,10 +262,10 @@ pub struct ErasuresQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErasureCertificate {
     /// What is attested: what went, what remains on which ground, and the entry in the audit log.
-    #[schema(max_length = 16384)]
+    #[schema(max_length = 16384, pattern = "^\\{[\\s\\S]*\\}\\s*$")]
     document: String,
     /// The public key that verifies it, as PEM; trust the one that you had from elsewhere.
-    #[schema(max_length = 256)]
+    #[schema(max_length = 256, pattern = "^-----BEGIN PUBLIC KEY-----[\\s\\S]+$")]
     public_key: String,
     /// Ed25519, in base64.
     #[schema(max_length = 88, pattern = "^[A-Za-z0-9+/]{86}==$")]

@@ -318,7 +318,7 @@ struct PackPath {
 
 /// A pack's file.
 #[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
+#[schema(value_type = String, format = Binary, max_length = 1_073_741_824)]
 #[expect(dead_code, reason = "it only describes the bytes of an answer")]
 struct PackBytes(Vec<u8>);
 

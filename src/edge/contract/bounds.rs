@@ -84,6 +84,25 @@ pub(super) fn add_to_location(response: &mut Value) {
     }
 }
 
+/// The headers of signed answers, likewise: a host name, and a signature of an RSA key of up to 4,096 bits in base64.
+pub(super) fn add_to_signatures(response: &mut Value) {
+    let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, header) in headers.iter_mut().filter(|(name, _)| name.starts_with("X-Open")) {
+        let Some(schema) = header.get_mut("schema").and_then(Value::as_object_mut) else {
+            continue;
+        };
+        let (most, pattern) = if name.ends_with("-Signature") {
+            (684, "^[A-Za-z0-9+/]+={0,2}$")
+        } else {
+            (253, "^[A-Za-z0-9.-]+$")
+        };
+        schema.entry("maxLength").or_insert_with(|| json!(most));
+        schema.entry("pattern").or_insert_with(|| json!(pattern));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
