@@ -111,13 +111,13 @@ impl Chapter {
         Some(match kind {
             "postback" | "clicks" | "conversion" | "consent" => return None,
             "click" if action == "click.batch" => return None,
-            "click" | "erasure" | "restriction" => Self::Erasures,
+            "click" | "suppression" => Self::Erasures,
             "policy" | "approval" => Self::Policies,
-            "conversions" | "retention" | "hold" => Self::Retention,
-            "subject_request" | "opendsr" => Self::Requests,
+            "conversions" | "retention" | "hold" | "subject_requests" => Self::Retention,
+            "subject_request" => Self::Requests,
             "key" | "backup" => Self::Keys,
             "user" | "api_key" | "access" | "token" | "consent_record" | "consent_receipt"
-            | "audit_entry" | "audit" | "evidence_pack" | "grant" | "personal_data" => Self::Access,
+            | "audit_entry" | "audit" | "evidence_pack" | "report" => Self::Access,
             "log" | "server" => Self::Log,
             _ => Self::Configuration,
         })
