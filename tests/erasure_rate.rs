@@ -41,6 +41,9 @@ use place::{Place, Server, token_in};
 const SINGLE: usize = 50;
 /// Clients at a time.
 const CLIENTS: usize = 64;
+/// Erasures that wait for their answers at a time (`EINKLANG_ERASURE_CLIENTS`): an answer waits until the write-ahead log is
+/// truncated, which all that wait share.
+const ERASERS: usize = 256;
 /// How long clicks are counted to know the full load.
 const FULL_LOAD: Duration = Duration::from_secs(4);
 
@@ -189,9 +192,10 @@ async fn erasures_in_time() {
     let full = full as f64 / FULL_LOAD.as_secs_f64();
     let tokens = people(&http, &server.url, SINGLE, count).await;
     let (stop, begun) = (Arc::new(AtomicBool::new(false)), Instant::now());
+    let erasers = given("EINKLANG_ERASURE_CLIENTS", ERASERS);
     let erasures = async {
         let mut clients = JoinSet::new();
-        for share in tokens.chunks(count.div_ceil(CLIENTS)) {
+        for share in tokens.chunks(count.div_ceil(erasers)) {
             let (http, url, share) = (http.clone(), server.url.clone(), share.to_vec());
             clients.spawn(async move {
                 for token in share {

@@ -78,7 +78,7 @@ async fn traffic(app: &TestApp) -> String {
         ("order_id", "canary-order"),
         ("customer_ref", "canary-customer"),
         ("coupon", "canary-coupon"),
-        ("amount", "77.13"),
+        ("amount", "77137713.77"),
         ("consent", "1"),
     ];
     let recorded = shop.postback(&pairs).await;
@@ -235,8 +235,8 @@ both!(
             "canary",
             "Mozilla",
             "127.0.0.1",
-            "77.13",
-            "7713",
+            "77137713.77",
+            "7713771377",
             token.as_str(),
             world::SHOP,
             world::MANAGER,
