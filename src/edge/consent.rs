@@ -8,9 +8,10 @@ use utoipa_axum::routes;
 
 use super::auth::{Maybe, Origin};
 use super::inbound::Inbound;
+use super::person::PersonNames;
 use super::problem::{Problem, ProblemBody};
 use super::request::{Named, given, parse_json};
-use crate::domain::postback::{BadParameter, MAX_TOKEN_CHARS, MAX_VALUE_CHARS, moment};
+use crate::domain::postback::{BadParameter, moment};
 use crate::domain::signal::Signals;
 use crate::flow::consent::{About, ConsentFlow};
 use crate::flow::conversion::ConversionFlow;
@@ -198,35 +199,14 @@ pub async fn send_consent_signal(
 
 impl ConsentSignalRequest {
     fn about(&self) -> Result<About<'_>, Problem> {
-        let checked = |name: &'static str, text: &str, limit: usize| {
-            let length = text.chars().count();
-            if length == 0 || length > limit || text.chars().any(char::is_control) {
-                return Err(Problem::invalid(name, "is empty, too long or unprintable"));
-            }
-            Ok(())
+        let names = PersonNames {
+            token: self.token.as_deref(),
+            order_id: self.order_id.as_deref(),
+            goal: self.goal.as_deref(),
+            customer_ref: self.customer_ref.as_deref(),
         };
-        for (name, text, limit) in [
-            ("token", &self.token, MAX_TOKEN_CHARS),
-            ("order_id", &self.order_id, MAX_VALUE_CHARS),
-            ("goal", &self.goal, MAX_VALUE_CHARS),
-            ("customer_ref", &self.customer_ref, MAX_VALUE_CHARS),
-        ] {
-            if let Some(text) = text {
-                checked(name, text, limit)?;
-            }
-        }
-        match (&self.token, &self.order_id, &self.customer_ref) {
-            (Some(token), None, None) => Ok(About::Token(token)),
-            (None, Some(order_id), None) => Ok(About::Order {
-                order_id,
-                goal: self.goal.as_deref(),
-            }),
-            (None, None, Some(reference)) => Ok(About::Customer(reference)),
-            _ => Err(Problem::invalid(
-                "token",
-                "exactly one of token, order_id and customer_ref is needed",
-            )),
-        }
+        names.check()?;
+        names.about()
     }
 
     fn signals(&self, sec_gpc: bool) -> Signals<'_> {

@@ -11,12 +11,12 @@ use super::audit::NotThere;
 use super::auth::Authenticated;
 use super::objects::answers::{Invalid, Missing, NotFound};
 use super::objects::fields::{Moment, ShopId};
+use super::person::PersonNames;
 use super::problem::Problem;
 use super::request::{Id, Json, Named, Query, given};
 use crate::audit::certificate::Certificate;
 use crate::domain::erasure::{Door, Ground};
 use crate::domain::ids::{AuditEntryId, ErasureId};
-use crate::domain::postback::{MAX_TOKEN_CHARS, MAX_VALUE_CHARS};
 use crate::flow::audit::AuditFlow;
 use crate::flow::consent::About;
 use crate::flow::erasure::{Erasure, ErasureBy, ErasureFlow};
@@ -101,32 +101,17 @@ pub struct ErasureRequest {
 
 impl ErasureRequest {
     fn about(&self) -> Result<About<'_>, Problem> {
-        for (name, text, limit) in [
-            ("token", &self.token, MAX_TOKEN_CHARS),
-            ("order_id", &self.order_id, MAX_VALUE_CHARS),
-            ("goal", &self.goal, MAX_VALUE_CHARS),
-            ("customer_ref", &self.customer_ref, MAX_VALUE_CHARS),
-        ] {
-            let Some(text) = text else { continue };
-            if !(1..=limit).contains(&text.chars().count()) || text.chars().any(char::is_control) {
-                return Err(Problem::invalid(name, "is empty, too long or unprintable"));
-            }
-        }
+        let names = PersonNames {
+            token: self.token.as_deref(),
+            order_id: self.order_id.as_deref(),
+            goal: self.goal.as_deref(),
+            customer_ref: self.customer_ref.as_deref(),
+        };
+        names.check()?;
         if self.goal.is_some() && self.order_id.is_none() {
             return Err(Problem::invalid("goal", "stands with order_id only"));
         }
-        match (&self.token, &self.order_id, &self.customer_ref) {
-            (Some(token), None, None) => Ok(About::Token(token)),
-            (None, Some(order_id), None) => Ok(About::Order {
-                order_id,
-                goal: self.goal.as_deref(),
-            }),
-            (None, None, Some(reference)) => Ok(About::Customer(reference)),
-            _ => Err(Problem::invalid(
-                "token",
-                "exactly one of token, order_id and customer_ref is needed",
-            )),
-        }
+        names.about()
     }
 
     fn ground(&self) -> Result<Option<Ground>, Problem> {

@@ -20,6 +20,7 @@ pub mod objects;
 pub mod openapi;
 pub mod opendsr;
 pub mod pairs;
+pub mod person;
 pub mod postback;
 pub mod postback_schema;
 pub mod problem;

@@ -51,6 +51,7 @@ mod policy_effects;
 mod policy_shadow;
 mod postback;
 mod postback_modes;
+mod purge;
 mod reasons;
 mod records;
 mod retention;

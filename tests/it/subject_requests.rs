@@ -426,3 +426,36 @@ both!(
         assert_eq!(app.ledger.totals().await, before, "something was written");
     }
 );
+
+both!(
+    an_answer_tells_the_tenants_own_times_and_what_outlives_its_click,
+    async |app: &TestApp| {
+        let rule = json!({"class": "conversion_details", "days": 60});
+        let set = app.manager().patch("/v1/retention", &rule).await;
+        assert_eq!(set.status, 200, "{}", set.text());
+        let token = app.token("Winter").await;
+        order(app, &token, "A-1", "c-1")
+            .await
+            .is(200, "recorded", "accepted");
+        app.clock.advance_seconds(40 * DAY);
+        app.purge().await;
+        assert_eq!(app.ledger.count("click", "1 = 1").await, 0, "it has had its time");
+        let id = asked(app, json!({"kind": "access", "customer_ref": "c-1"})).await;
+        assert_eq!(executed(app, &id).await.status, 200);
+        let path = format!("{PATH}/{id}/result?reason=answer&unmasked=true");
+        let result = app.privacy().get(&path).await;
+        assert_eq!(result.status, 200, "{}", result.text());
+        let result = result.json();
+        assert_eq!((&result["held"], &result["clicks"]), (&json!(true), &json!([])));
+        assert_eq!(result["conversions"].as_array().expect("a list").len(), 1);
+        assert!(
+            result["conversions"][0]["details"]
+                .to_string()
+                .contains("SPRING-canary")
+        );
+        let times = result["retention"].as_array().expect("a list");
+        let of_details = times.iter().find(|one| one["class"] == "conversion_details");
+        let period = of_details.expect("a class")["period"].as_str().expect("a text");
+        assert!(period.starts_with("60 days"), "{period}");
+    }
+);

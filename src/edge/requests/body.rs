@@ -8,14 +8,16 @@ use uuid::Uuid;
 use crate::domain::deadline::day;
 use crate::domain::ids::ConversionId;
 use crate::domain::money::is_decimal;
-use crate::domain::postback::{MAX_TOKEN_CHARS, MAX_VALUE_CHARS, Status};
+use crate::domain::postback::Status;
 use crate::domain::subject_request::{
     Handle, Person, Regulation, RequestKind, RequestSource, RequestStatus, Wish,
 };
 use crate::edge::objects::fields::{
     Edit, ExtensionWord, GroundWord, Moment, RequestKindWord, RequestStatusWord, ShopId, UserId, given,
 };
+use crate::edge::person::PersonNames;
 use crate::edge::problem::Problem;
+use crate::flow::consent::About;
 use crate::flow::requests::{Change, Decision, Edit as FlowEdit, NewRequest};
 
 /// The most public holidays that a request may name.
@@ -119,17 +121,6 @@ pub struct CheckedRequest {
     pub shop: Option<Uuid>,
 }
 
-/// A text of this many characters at most, none of them a control character.
-fn checked(name: &'static str, text: Option<String>, limit: usize) -> Result<Option<String>, Problem> {
-    if let Some(text) = &text {
-        let length = text.chars().count();
-        if length == 0 || length > limit || text.chars().any(char::is_control) {
-            return Err(Problem::invalid(name, "is empty, too long or unprintable"));
-        }
-    }
-    Ok(text)
-}
-
 impl RectificationWish {
     fn checked(self) -> Result<Wish, Problem> {
         let conversion: ConversionId = self
@@ -160,17 +151,20 @@ impl NewSubjectRequest {
     /// Checks each value, and then what goes together.
     pub fn checked(self) -> Result<CheckedRequest, Problem> {
         let kind = self.kind.0;
-        let token = checked("token", self.token, MAX_TOKEN_CHARS)?;
-        let order_id = checked("order_id", self.order_id, MAX_VALUE_CHARS)?;
-        let goal = checked("goal", self.goal, MAX_VALUE_CHARS)?;
-        let customer_ref = checked("customer_ref", self.customer_ref, MAX_VALUE_CHARS)?;
+        let names = PersonNames {
+            token: self.token.as_deref(),
+            order_id: self.order_id.as_deref(),
+            goal: self.goal.as_deref(),
+            customer_ref: self.customer_ref.as_deref(),
+        };
+        names.check()?;
         let wish = self.correction.map(RectificationWish::checked).transpose()?;
         let holidays = holidays(self.holidays.as_deref().unwrap_or_default())?;
         let lonely = "only narrows an order_id down";
-        if order_id.is_none() && goal.is_some() {
+        if self.order_id.is_none() && self.goal.is_some() {
             return Err(Problem::invalid("goal", lonely));
         }
-        if order_id.is_none() && self.shop.is_some() {
+        if self.order_id.is_none() && self.shop.is_some() {
             return Err(Problem::invalid("shop", lonely));
         }
         if wish.is_some() != (kind == RequestKind::Rectification) {
@@ -181,18 +175,14 @@ impl NewSubjectRequest {
         if lift && kind != RequestKind::Restriction {
             return Err(Problem::invalid("lift", "belongs to a restriction"));
         }
-        let handle = match (token, order_id, customer_ref) {
-            (Some(token), None, None) => Handle::Token(token),
-            (None, Some(order_id), None) => Handle::Order {
-                order_id,
-                goal,
+        let handle = match names.about()? {
+            About::Token(token) => Handle::Token(token.to_owned()),
+            About::Order { order_id, goal } => Handle::Order {
+                order_id: order_id.to_owned(),
+                goal: goal.map(str::to_owned),
                 shop: None,
             },
-            (None, None, Some(reference)) => Handle::Customer(reference),
-            _ => {
-                let words = "exactly one of token, order_id and customer_ref is needed";
-                return Err(Problem::invalid("token", words));
-            }
+            About::Customer(reference) => Handle::Customer(reference.to_owned()),
         };
         let request = NewRequest {
             source: RequestSource::Api,

@@ -8,6 +8,7 @@ use crate::domain::campaign::Controller;
 use crate::domain::ids::ConversionId;
 use crate::domain::money::{Currency, format_amount};
 use crate::domain::policy::Purpose;
+use crate::domain::retention::{CLICK_MARGIN_DAYS, Class, Rule, days_of};
 use crate::edge::objects::fields::{Moment, RequestKindWord, SubjectRequestId};
 use crate::edge::records::answer::ConsentRecord;
 use crate::flow::requests::{Held, HeldOfClick, HeldOfConversion};
@@ -130,7 +131,51 @@ pub struct SubjectRetention {
     class: &'static str,
     /// For how long, or by which criterion.
     #[schema(max_length = 160, pattern = "^[ -~]+$")]
-    period: &'static str,
+    period: String,
+}
+
+impl SubjectRetention {
+    /// Every class that can be a person's, as the tenant's rules have it.
+    fn all(rules: &[Rule]) -> Vec<Self> {
+        let days = |class| days_of(class, rules.iter().find(|rule| rule.class == class)).unwrap_or(0);
+        let (click, details, proof) = (
+            days(Class::Click),
+            days(Class::ConversionDetails),
+            days(Class::MinimalProof),
+        );
+        let told = [
+            (
+                Class::Click,
+                format!(
+                    "{click} days, or until {CLICK_MARGIN_DAYS} days after its attribution window, whichever is later"
+                ),
+            ),
+            (
+                Class::ConversionDetails,
+                format!("{details} days; amount, status and times stay for the figures, without the person"),
+            ),
+            (Class::ConsentRecord, "as long as what it is about".to_owned()),
+            (
+                Class::MinimalProof,
+                format!("{proof} days: when and what was decided, without the click"),
+            ),
+            (
+                Class::Idempotency,
+                "the order's number as a keyed hash, until it can no longer be sent again".to_owned(),
+            ),
+            (
+                Class::Suppression,
+                "after an erasure: as long as a token could be valid, and seven days, as a keyed hash"
+                    .to_owned(),
+            ),
+        ];
+        told.into_iter()
+            .map(|(class, period)| Self {
+                class: class.code(),
+                period,
+            })
+            .collect()
+    }
 }
 
 /// What is held of a person.
@@ -167,6 +212,9 @@ pub struct SubjectData {
     /// The clicks.
     #[schema(max_items = 100_000)]
     clicks: Vec<SubjectClick>,
+    /// Conversions whose click has had its time, while what the shop sent with them has not.
+    #[schema(max_items = 100_000)]
+    conversions: Vec<SubjectConversion>,
 }
 
 /// Where data comes from.
@@ -174,19 +222,6 @@ pub struct SubjectData {
 #[serde(transparent)]
 #[schema(value_type = String, max_length = 128, pattern = "^[ -~]+$", example = "the shop's server, with an order")]
 pub struct SourceText(&'static str);
-
-const RETENTION: [(&str, &str); 4] = [
-    ("click", "until its attribution window is over, and seven days"),
-    (
-        "conversion_details",
-        "90 days; amount, status and times stay for the figures, without the person",
-    ),
-    ("consent_record", "as long as what it is about"),
-    (
-        "suppression",
-        "after an erasure: as long as a token could be valid, and seven days, as a keyed hash",
-    ),
-];
 
 fn purpose_word(purpose: Purpose) -> &'static str {
     match purpose {
@@ -230,7 +265,7 @@ impl SubjectData {
             kind: RequestKindWord(held.case.case.kind),
             generated_at: Moment(held.at_ms),
             masked: !unmasked,
-            held: !held.clicks.is_empty(),
+            held: held.is_any(),
             controller: controller.map(SubjectController::of),
             purposes: held
                 .policy
@@ -242,9 +277,7 @@ impl SubjectData {
                 })
                 .collect(),
             recipients,
-            retention: RETENTION
-                .map(|(class, period)| SubjectRetention { class, period })
-                .into(),
+            retention: SubjectRetention::all(&held.rules),
             sources: vec![
                 SourceText("the person's browser, with the click"),
                 SourceText("the publisher's page, with the click: its consent signals"),
@@ -255,6 +288,11 @@ impl SubjectData {
                 .clicks
                 .iter()
                 .map(|click| SubjectClick::of(click, unmasked))
+                .collect(),
+            conversions: held
+                .conversions
+                .iter()
+                .map(|conversion| SubjectConversion::of(conversion, unmasked))
                 .collect(),
         }
     }
@@ -277,9 +315,7 @@ impl SubjectData {
                 name: "main".to_owned(),
                 data: "the token of the click, and whether an order counts",
             }],
-            retention: RETENTION
-                .map(|(class, period)| SubjectRetention { class, period })
-                .into(),
+            retention: SubjectRetention::all(&[]),
             sources: vec![SourceText("the shop's server, with an order or a consent signal")],
             automated_decisions: false,
             clicks: vec![SubjectClick {
@@ -295,6 +331,7 @@ impl SubjectData {
                 consent_signals: Vec::new(),
                 conversions: Vec::new(),
             }],
+            conversions: Vec::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::ids::{ClickId, ClickKey, RequestId};
 use crate::domain::policy::Policy;
 use crate::domain::record::{RecordKey, RecordKind};
 use crate::domain::refusal::Reason;
+use crate::domain::retention::Rule;
 use crate::domain::routing::TenantRoute;
 use crate::domain::subject_request::{LookReason, Name, RequestStatus, Subject};
 use crate::flow::FlowError;
@@ -53,6 +54,9 @@ pub struct HeldOfClick {
     pub signals: Vec<ShownRecord>,
 }
 
+/// Clicks, and conversions without theirs.
+type Found = (Vec<HeldOfClick>, Vec<HeldOfConversion>);
+
 /// What is held of a person.
 #[derive(Debug, Clone)]
 pub struct Held {
@@ -64,8 +68,19 @@ pub struct Held {
     pub controller: Option<Controller>,
     /// The policy in force.
     pub policy: Policy,
-    /// The clicks; none where nothing is held.
+    /// The tenant's own rules on how long anything is kept.
+    pub rules: Vec<Rule>,
+    /// The clicks.
     pub clicks: Vec<HeldOfClick>,
+    /// Conversions whose click has had its time, while their details have not.
+    pub conversions: Vec<HeldOfConversion>,
+}
+
+impl Held {
+    /// Whether anything is held.
+    pub fn is_any(&self) -> bool {
+        !self.clicks.is_empty() || !self.conversions.is_empty()
+    }
 }
 
 impl RequestsFlow {
@@ -107,8 +122,11 @@ impl RequestsFlow {
             .await?;
         tx.commit_with(&event.into()).await?;
         let keys = self.clicks_of(by.tenant, &subject).await?;
+        let (clicks, conversions) = self.all_of(&tenant, &keys).await?;
         Ok(Held {
-            clicks: self.all_of(&tenant, &keys).await?,
+            rules: self.live.store().reader().retention_rules(by.tenant).await?,
+            clicks,
+            conversions,
             case: self.shown_alone(case),
             at_ms: now_ms,
             controller: tenant.tenant.controller.clone(),
@@ -184,23 +202,17 @@ impl RequestsFlow {
         })
     }
 
-    async fn all_of(
-        &self,
-        tenant: &Arc<TenantRoute>,
-        keys: &[ClickKey],
-    ) -> Result<Vec<HeldOfClick>, FlowError> {
-        let mut all = Vec::new();
+    async fn all_of(&self, tenant: &Arc<TenantRoute>, keys: &[ClickKey]) -> Result<Found, FlowError> {
+        let mut all = Found::default();
         for keys in keys.chunks(AT_ONCE) {
-            all.extend(self.some_of(tenant, keys).await?);
+            let (clicks, conversions) = self.some_of(tenant, keys).await?;
+            all.0.extend(clicks);
+            all.1.extend(conversions);
         }
         Ok(all)
     }
 
-    async fn some_of(
-        &self,
-        tenant: &Arc<TenantRoute>,
-        keys: &[ClickKey],
-    ) -> Result<Vec<HeldOfClick>, FlowError> {
+    async fn some_of(&self, tenant: &Arc<TenantRoute>, keys: &[ClickKey]) -> Result<Found, FlowError> {
         let number = tenant.number();
         let reader = self.live.store().reader();
         let filter = RecordFilter {
@@ -234,19 +246,20 @@ impl RequestsFlow {
                 .or_default()
                 .push(HeldOfConversion { row, details, record });
         }
-        let rows = reader.held_clicks(number, keys).await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let (record, details) = clicks.remove(&row.key).unwrap_or_default();
-                HeldOfClick {
-                    details,
-                    record,
-                    conversions: conversions.remove(&row.key).unwrap_or_default(),
-                    signals: signals.remove(&row.key).unwrap_or_default(),
-                    row,
-                }
-            })
-            .collect())
+        let rows = reader.held_clicks(number, keys).await?.into_iter();
+        let held = rows.map(|row| {
+            let (record, details) = clicks.remove(&row.key).unwrap_or_default();
+            HeldOfClick {
+                details,
+                record,
+                conversions: conversions.remove(&row.key).unwrap_or_default(),
+                signals: signals.remove(&row.key).unwrap_or_default(),
+                row,
+            }
+        });
+        let held: Vec<HeldOfClick> = held.collect();
+        let mut alone: Vec<HeldOfConversion> = conversions.into_values().flatten().collect();
+        alone.sort_by_key(|one| one.row.id);
+        Ok((held, alone))
     }
 }

@@ -11,6 +11,7 @@ use crate::audit::pack::tally::{Chapter, DecisionKey, Tally, moment};
 use crate::audit::pack::{File, PackError};
 use crate::domain::campaign::{Campaign, Controller, Publisher};
 use crate::domain::policy::PolicyRecord;
+use crate::domain::retention::{Class, Rule, Term, days_of};
 use crate::domain::routing::TenantRoute;
 use crate::domain::signal::DECODER_VERSION;
 use crate::flow::{FlowError, Live};
@@ -26,6 +27,7 @@ pub(super) struct Facts {
     campaigns: Vec<Campaign>,
     publishers: Vec<Publisher>,
     policies: Vec<PolicyRecord>,
+    rules: Vec<Rule>,
 }
 
 impl Facts {
@@ -45,6 +47,7 @@ impl Facts {
             campaigns: every(live, scope, |campaign: &Campaign| campaign.object.number).await?,
             publishers: every(live, scope, |publisher: &Publisher| publisher.object.number).await?,
             policies: every(live, scope, |policy: &PolicyRecord| policy.object.number).await?,
+            rules: live.store().reader().retention_rules(scope).await?,
         })
     }
 }
@@ -109,11 +112,27 @@ fn as_controller(facts: &Facts) -> Value {
         "recipients_note": "Publishers see sums of their own clicks and orders, no person's.",
         "third_country_transfers": null,
         "third_country_transfers_note": "The software sends personal data nowhere; where the server stands, its operator says.",
-        "erasure_limits": facts.campaigns.iter().map(|one| {
-            json!({ "campaign": one.slug, "attribution_window_days": one.window_days })
+        "erasure_limits": limits(facts),
+        "attribution_windows": facts.campaigns.iter().map(|one| {
+            json!({ "campaign": one.slug, "days": one.window_days })
         }).collect::<Vec<_>>(),
         "security": security(),
     })
+}
+
+/// How long each class is kept, as the tenant's rules have it.
+fn limits(facts: &Facts) -> Vec<Value> {
+    let limit = |class: Class| {
+        let rule = facts.rules.iter().find(|rule| rule.class == class);
+        let until = match class.term() {
+            Term::Days { .. } => "days",
+            Term::OwnExpiry => "its own end",
+            Term::Follows => "that of what it is about",
+            Term::Kept => "kept; nobody is named in it",
+        };
+        json!({ "class": class.code(), "until": until, "days": days_of(class, rule) })
+    };
+    Class::ALL.into_iter().map(limit).collect()
 }
 
 /// GDPR Article 30(2).
