@@ -152,9 +152,10 @@ impl Setting {
             }
             return;
         }
-        // A restore that was killed may have left anything.
+        // A restore that was killed may have left anything, in this database: other tests restore into theirs.
         for sql in [
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_restore'",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE application_name IN ('pg_restore', 'einklang restore') AND datname = current_database()",
             "DROP SCHEMA IF EXISTS einklang_restoring CASCADE",
             "DROP SCHEMA IF EXISTS vault CASCADE",
             "DROP SCHEMA IF EXISTS public CASCADE",

@@ -23,13 +23,13 @@ const PAGE: usize = 5_000;
 type SaltRow = (i64, i64, Uuid, Vec<u8>);
 type HeadRow = (i64, i64, i64, Option<String>);
 
-async fn connect(url: &str) -> Result<PgConnection, CopyError> {
+async fn connect(url: &str, name: &str) -> Result<PgConnection, CopyError> {
     let options = PgConnectOptions::from_str(url)?
         .options([
             ("search_path", "public,vault"),
             ("client_min_messages", "warning"),
         ])
-        .application_name("einklang backup")
+        .application_name(name)
         .disable_statement_logging();
     Ok(options.connect().await?)
 }
@@ -43,7 +43,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Holds this moment.
     pub async fn of(url: &str) -> Result<Self, CopyError> {
-        let mut connection = connect(url).await?;
+        let mut connection = connect(url, "einklang backup").await?;
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut connection)
             .await?;
@@ -141,7 +141,7 @@ pub struct Filling {
 impl Filling {
     /// Opens it, and says what stands in it.
     pub async fn open(url: &str) -> Result<(Self, Standing), CopyError> {
-        let mut connection = connect(url).await?;
+        let mut connection = connect(url, "einklang restore").await?;
         let text = format!(
             "SELECT to_regnamespace('{MARK}') IS NOT NULL, EXISTS (
                 SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -160,11 +160,12 @@ impl Filling {
 
     /// Marks it, and takes away what an unfinished restore left behind. Only for what is empty or unfinished.
     pub async fn begin(&mut self) -> Result<(), CopyError> {
-        // The tool of a restore that was killed may still be at work.
+        // What a killed restore had begun may still be at work in the database: its tool, and its own last statement.
         let text = format!(
             "CREATE SCHEMA IF NOT EXISTS {MARK}; \
              SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE application_name = 'pg_restore' AND datname = current_database() AND usename = current_user; \
+             WHERE application_name IN ('pg_restore', 'einklang restore') AND pid <> pg_backend_pid() \
+             AND datname = current_database() AND usename = current_user; \
              DROP SCHEMA IF EXISTS vault CASCADE; \
              DROP SCHEMA public CASCADE; CREATE SCHEMA public"
         );
