@@ -2,7 +2,9 @@
 //!
 //! A measurement, and so left out of the usual run:
 //! `cargo test --release --test erasure_rate -- --ignored --nocapture`. `EINKLANG_ERASURE_ROWS` sets how many clicks are
-//! there beforehand (default 1,000,000), `EINKLANG_ERASURE_PEOPLE` how many are erased (default 10,000).
+//! there beforehand (default 1,000,000), `EINKLANG_ERASURE_PEOPLE` how many are erased (default 10,000), and
+//! `EINKLANG_ERASURE_DATABASE` the URL of an empty PostgreSQL database, where it is not to be SQLite. Statistics are taken
+//! before the measuring, as autovacuum would have by then.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
@@ -97,20 +99,36 @@ async fn people(http: &Client, url: &str, from: usize, count: usize) -> Vec<Stri
     clients.join_all().await.concat()
 }
 
-/// Clicks of others, as rows: spread over the month before.
+/// Clicks of others, as rows: spread over the month before, a dozen in the same moment.
 async fn fill(url: &str, rows: usize) {
     let first = "SELECT MAX(issued_at_ticks) FROM click";
-    let ticks = format!("({first}) - 256 * 2500000 + (n * 600)");
-    let click = format!(
-        "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows}) \
-         INSERT INTO click SELECT tenant, {ticks}, randomblob(16), campaign, publisher, shop, link, policy_version, \
-         retention_epoch, clicked_at_ms, consent_bits, signal_kinds, FALSE, randomblob(160) \
-         FROM s CROSS JOIN (SELECT * FROM click LIMIT 1)"
-    );
-    execute(url, &click).await;
-    let salts = "INSERT INTO click_salt SELECT tenant, issued_at_ticks, click_id, randomblob(16) FROM click \
-                 WHERE (tenant, issued_at_ticks, click_id) NOT IN (SELECT tenant, issued_at_ticks, click_id FROM click_salt)";
-    execute(url, salts).await;
+    let ticks = format!("({first}) - 256 * 2500000 + ((n / 12) * {})", 256 * 2_400_000 * 12 / rows.max(12));
+    let click = |series: &str, id: &str, payload: &str| {
+        format!(
+            "{series} INSERT INTO click SELECT tenant, {ticks}, {id}, campaign, publisher, shop, link, policy_version, \
+             retention_epoch, clicked_at_ms, consent_bits, signal_kinds, FALSE, {payload} \
+             FROM s CROSS JOIN (SELECT * FROM click LIMIT 1) AS c"
+        )
+    };
+    let statements = if url.starts_with("sqlite:") {
+        let series = format!(
+            "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
+        );
+        let salts = "INSERT INTO click_salt SELECT tenant, issued_at_ticks, click_id, randomblob(16) FROM click \
+             WHERE (tenant, issued_at_ticks, click_id) NOT IN (SELECT tenant, issued_at_ticks, click_id FROM click_salt)";
+        vec![click(&series, "randomblob(16)", "randomblob(160)"), salts.to_owned()]
+    } else {
+        let series = format!("WITH s AS (SELECT n FROM generate_series(1, {rows}) AS n)");
+        let payload = "decode(repeat(md5(n::text), 10), 'hex')";
+        let salts = "INSERT INTO vault.salt_block (tenant, issued_at_ticks, clicks, salts) \
+             SELECT tenant, issued_at_ticks, array_agg(click_id), array_agg(decode(md5(click_id::text), 'hex')) FROM click \
+             WHERE issued_at_ticks NOT IN (SELECT issued_at_ticks FROM vault.salt_block) GROUP BY tenant, issued_at_ticks";
+        let clicks = click(&series, "gen_random_uuid()", payload);
+        vec![clicks, salts.to_owned(), "VACUUM ANALYZE".to_owned()]
+    };
+    for statement in statements {
+        execute(url, &statement).await;
+    }
 }
 
 /// Clicks as fast as they are answered, or so many a second; returns how many there were.
@@ -166,17 +184,19 @@ async fn erasures_in_time() {
         given("EINKLANG_ERASURE_PEOPLE", 10_000),
     );
     let place = Place::new();
+    let url = std::env::var("EINKLANG_ERASURE_DATABASE").unwrap_or_else(|_| sqlite_url(&place.data()));
+    place.provision(&url);
     let http = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .expect("a client");
-    let limits = ["--requests-per-minute", "10000000", "--log", "warn"];
+    let limits = ["--requests-per-minute", "10000000", "--log", "warn", "--database-url", &url];
     let server = place.serve(&limits);
     click(&http, &server.url).await.expect("a token");
     server.stop();
     let begun = Instant::now();
-    fill(&sqlite_url(&place.data()), rows).await;
+    fill(&url, rows).await;
     println!("{rows} clicks written in {:?}", begun.elapsed());
     let server = place.serve(&limits);
     one_by_one(&http, &server, rows).await;
@@ -221,6 +241,7 @@ async fn erasures_in_time() {
         clicks as f64 / took.as_secs_f64(),
     );
     server.stop();
-    let left = place.reader().await.count("erasure", "clicks = 1").await;
+    let reader = ledger::Reader::open(&url).await;
+    let left = reader.count("erasure", "clicks = 1").await;
     assert_eq!(left, i64::try_from(count + SINGLE).expect("a count"));
 }

@@ -37,7 +37,7 @@ pub enum Cells {
 }
 
 impl Cells {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Cells::Int(cells) => cells.len(),
             Cells::Text(cells) => cells.len(),

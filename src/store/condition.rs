@@ -33,7 +33,7 @@ struct WaitingRow {
 /// The tables that PostgreSQL has by months.
 const BY_MONTHS: [&str; 4] = [
     "public.click",
-    "vault.click_salt",
+    "vault.salt_block",
     "public.consent_record",
     "public.conversion",
 ];

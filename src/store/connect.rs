@@ -369,7 +369,7 @@ impl Store {
             let (from_s, to_s) = (month_start_s(month), month_start_s(month + 1));
             for (table, schema, per_second) in [
                 ("click", "public", TICKS_PER_SECOND),
-                ("click_salt", "vault", TICKS_PER_SECOND),
+                ("salt_block", "vault", TICKS_PER_SECOND),
                 ("consent_record", "public", TICKS_PER_SECOND),
                 ("conversion", "public", 1),
             ] {

@@ -196,9 +196,9 @@ async fn statements(
         };
         // Months without a partition of their own stand there; it is empty where they have one.
         let in_default = |prefix: &str| name.strip_prefix(prefix) == Some("_default");
-        if of("click_salt") == Some(month) {
+        if of("salt_block") == Some(month) {
             found.extend(anew(month, now_ms));
-        } else if in_default("click_salt") {
+        } else if in_default("salt_block") {
             found.push(format!("VACUUM (FULL) {table}"));
         } else if ["click", "consent_record"]
             .iter()
@@ -213,9 +213,9 @@ async fn statements(
     Ok(found)
 }
 
-/// Statements that write a month's salts anew; each is a transaction of its own. A trigger notes what is deleted while the
-/// copy is made, and what was added meanwhile is at the right edge, where it is looked for once more. Whatever a rewriting
-/// that was cut off left behind goes first.
+/// Statements that write a month's salts anew; each is a transaction of its own. A trigger notes which blocks change while
+/// the copy is made, and what was added meanwhile is at the right edge, where it is looked for once more. Whatever a
+/// rewriting that was cut off left behind goes first.
 fn anew(month: i64, now_ms: i64) -> [String; 3] {
     let (from, to) = (
         month_start_s(month) * TICKS_PER_SECOND,
@@ -223,30 +223,33 @@ fn anew(month: i64, now_ms: i64) -> [String; 3] {
     );
     let edge = ticks_of(now_ms - EDGE_MS);
     let prepare = format!(
-        "DROP TRIGGER IF EXISTS note_gone ON vault.click_salt_m{month}; \
-         DROP TABLE IF EXISTS vault.salts_anew, vault.salts_gone; \
-         CREATE TABLE vault.salts_gone (tenant BIGINT, issued_at_ticks BIGINT, click_id UUID); \
-         CREATE OR REPLACE FUNCTION vault.note_gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         INSERT INTO vault.salts_gone VALUES (OLD.tenant, OLD.issued_at_ticks, OLD.click_id); RETURN OLD; END $$; \
-         CREATE TRIGGER note_gone BEFORE DELETE ON vault.click_salt_m{month} \
-         FOR EACH ROW EXECUTE FUNCTION vault.note_gone(); \
-         CREATE TABLE vault.salts_anew (LIKE vault.click_salt_m{month} INCLUDING ALL, \
+        "DROP TRIGGER IF EXISTS note_changed ON vault.salt_block_m{month}; \
+         DROP TABLE IF EXISTS vault.salts_anew, vault.salts_changed; \
+         CREATE TABLE vault.salts_changed (tenant BIGINT, issued_at_ticks BIGINT, block_id UUID); \
+         CREATE OR REPLACE FUNCTION vault.note_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO vault.salts_changed VALUES (OLD.tenant, OLD.issued_at_ticks, OLD.block_id); \
+         RETURN COALESCE(NEW, OLD); END $$; \
+         CREATE TRIGGER note_changed BEFORE UPDATE OR DELETE ON vault.salt_block_m{month} \
+         FOR EACH ROW EXECUTE FUNCTION vault.note_changed(); \
+         CREATE TABLE vault.salts_anew (LIKE vault.salt_block_m{month} INCLUDING ALL, \
          CONSTRAINT salts_anew_of CHECK (issued_at_ticks >= {from} AND issued_at_ticks < {to}))"
     );
-    let copy = format!("INSERT INTO vault.salts_anew SELECT * FROM vault.click_salt_m{month}");
+    let copy = format!("INSERT INTO vault.salts_anew SELECT * FROM vault.salt_block_m{month}");
     let swap = format!(
         "SET LOCAL enable_seqscan = off; \
-         LOCK TABLE vault.click_salt IN ACCESS EXCLUSIVE MODE; \
-         INSERT INTO vault.salts_anew SELECT s.* FROM tenant t JOIN vault.click_salt_m{month} s \
+         LOCK TABLE vault.salt_block IN ACCESS EXCLUSIVE MODE; \
+         DELETE FROM vault.salts_anew a USING vault.salts_changed g WHERE a.tenant = g.tenant \
+         AND a.issued_at_ticks = g.issued_at_ticks AND a.block_id = g.block_id; \
+         INSERT INTO vault.salts_anew SELECT s.* FROM (SELECT DISTINCT * FROM vault.salts_changed) g \
+         JOIN vault.salt_block_m{month} s USING (tenant, issued_at_ticks, block_id); \
+         INSERT INTO vault.salts_anew SELECT s.* FROM tenant t JOIN vault.salt_block_m{month} s \
          ON s.tenant = t.tenant AND s.issued_at_ticks >= {edge} ON CONFLICT DO NOTHING; \
-         DELETE FROM vault.salts_anew a USING vault.salts_gone g WHERE a.tenant = g.tenant \
-         AND a.issued_at_ticks = g.issued_at_ticks AND a.click_id = g.click_id; \
-         ALTER TABLE vault.click_salt DETACH PARTITION vault.click_salt_m{month}; \
-         DROP TABLE vault.click_salt_m{month}, vault.salts_gone; \
-         ALTER TABLE vault.salts_anew RENAME TO click_salt_m{month}; \
-         ALTER INDEX vault.salts_anew_pkey RENAME TO click_salt_m{month}_pkey; \
-         ALTER TABLE vault.click_salt ATTACH PARTITION vault.click_salt_m{month} FOR VALUES FROM ({from}) TO ({to}); \
-         ALTER TABLE vault.click_salt_m{month} DROP CONSTRAINT salts_anew_of"
+         ALTER TABLE vault.salt_block DETACH PARTITION vault.salt_block_m{month}; \
+         DROP TABLE vault.salt_block_m{month}, vault.salts_changed; \
+         ALTER TABLE vault.salts_anew RENAME TO salt_block_m{month}; \
+         ALTER INDEX vault.salts_anew_pkey RENAME TO salt_block_m{month}_pkey; \
+         ALTER TABLE vault.salt_block ATTACH PARTITION vault.salt_block_m{month} FOR VALUES FROM ({from}) TO ({to}); \
+         ALTER TABLE vault.salt_block_m{month} DROP CONSTRAINT salts_anew_of"
     );
     [prepare, copy, swap]
 }

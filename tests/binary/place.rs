@@ -22,18 +22,22 @@ impl Place {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("world.toml"), WORLD).expect("written");
-        let output = einklang(
-            folder.path(),
-            ["apply", "world.toml", "--operator-key", world::OPERATOR],
-        )
-        .output();
+        let place = Self { folder };
+        place.provision(&sqlite_url(&place.data()));
+        place
+    }
+
+    /// Makes the usual tenants in a database.
+    pub fn provision(&self, url: &str) {
+        let apply = ["apply", "world.toml", "--operator-key", world::OPERATOR];
+        let mut command = einklang(self.folder.path(), apply);
+        let output = command.args(["--database-url", url]).output();
         let output = output.expect("the binary runs");
         assert!(
             output.status.success(),
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        Self { folder }
     }
 
     /// Starts the server on it.

@@ -432,7 +432,7 @@ both!(
             assert_eq!(app.ledger.count("remains", "1 = 1").await, 0);
             return;
         }
-        let table = "(SELECT tableoid::regclass FROM vault.click_salt LIMIT 1)";
+        let table = "(SELECT tableoid::regclass FROM vault.salt_block LIMIT 1)";
         let salts = app.ledger.blobs("SELECT salt FROM vault.click_salt").await;
         let hits = async || {
             app.database.execute("CHECKPOINT").await;

@@ -210,16 +210,21 @@ impl Filling {
     }
 
     async fn put_salts(&mut self, salts: &mut Vec<SaltRow>) -> Result<u64, CopyError> {
-        const SALTS: &str = "INSERT INTO vault.click_salt (tenant, issued_at_ticks, click_id, salt)
-            SELECT k.t, k.i, k.c, k.s FROM UNNEST($1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[]) AS k (t, i, c, s)
-            WHERE EXISTS (SELECT 1 FROM click AS c WHERE c.tenant = k.t AND c.issued_at_ticks = k.i AND c.click_id = k.c)";
+        const SALTS: &str = "WITH s AS (
+                SELECT k.t, k.i, k.c, k.s, (row_number() OVER (PARTITION BY k.t, k.i) - 1) / 48 AS chunk
+                FROM UNNEST($1::bigint[], $2::bigint[], $3::uuid[], $4::bytea[]) AS k (t, i, c, s)
+                WHERE EXISTS (SELECT 1 FROM click AS c WHERE c.tenant = k.t AND c.issued_at_ticks = k.i AND c.click_id = k.c)),
+            written AS (
+                INSERT INTO vault.salt_block (tenant, issued_at_ticks, clicks, salts)
+                SELECT t, i, array_agg(c), array_agg(s) FROM s GROUP BY t, i, chunk RETURNING cardinality(clicks) AS salts)
+            SELECT COALESCE(SUM(salts), 0)::bigint FROM written";
         let rows = std::mem::take(salts);
-        let insert = sqlx::query(SALTS)
+        let insert = sqlx::query_scalar::<_, i64>(SALTS)
             .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.2).collect::<Vec<_>>())
             .bind(rows.into_iter().map(|row| row.3).collect::<Vec<_>>());
-        Ok(insert.execute(&mut self.connection).await?.rows_affected())
+        Ok(insert.fetch_one(&mut self.connection).await?.unsigned_abs())
     }
 
     /// Takes the mark away: from here on it is a database like any other.

@@ -8,6 +8,9 @@ use super::super::tx::{Batch, Expected};
 use super::key_cells;
 use crate::domain::ids::ClickKey;
 
+/// Salts in one row at most: with more, PostgreSQL would move the arrays to a table of their own.
+const SALTS_IN_BLOCK: i64 = 48;
+
 /// A click's row to be written.
 #[derive(Debug, Clone)]
 pub struct ClickRow {
@@ -147,11 +150,28 @@ impl Batch {
         }
         let mut cells = key_cells(&keys);
         cells.push(Cells::Hash(clicks.iter().map(|click| click.salt).collect()));
-        let rows = Rows {
-            before: "INSERT INTO click_salt (tenant, issued_at_ticks, click_id, salt)",
-            cells,
-            after: "",
+        self.insert_salts(cells)
+    }
+
+    /// Writes salts, on PostgreSQL those of a tick in one row.
+    fn insert_salts(&mut self, mut cells: Vec<Cells>) -> Result<(), StoreError> {
+        let (before, after) = match self {
+            Batch::Sqlite(_) => (
+                "INSERT INTO click_salt (tenant, issued_at_ticks, click_id, salt)",
+                "",
+            ),
+            Batch::Postgres(_) => {
+                let chunks = (0_i64..).map(|place| place / SALTS_IN_BLOCK);
+                let count = cells.first().map_or(0, Cells::len);
+                cells.push(Cells::Int(chunks.take(count).collect()));
+                (
+                    "INSERT INTO salt_block (tenant, issued_at_ticks, clicks, salts) \
+                     SELECT k.t, k.i, array_agg(k.c), array_agg(k.s) FROM (",
+                    ") AS k (t, i, c, s, chunk) GROUP BY k.t, k.i, k.chunk",
+                )
+            }
         };
+        let rows = Rows { before, cells, after };
         self.insert(rows, Expected::Any)
     }
 
