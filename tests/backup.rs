@@ -242,6 +242,65 @@ async fn keys_live_shorter_than_data() {
     assert!(!first.exists() && !second.exists() && !third.exists());
 }
 
+/// A node's journal in two files is read as one; a file that is missing is a gap, and nothing is restored across it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_of_several_files_is_whole_or_refused() {
+    let setting = Setting::sqlite();
+    let server = setting.serve();
+    let mut people = People::come(&server, 8).await;
+    let backup = setting.backup();
+    people.erase_half(&server, &setting).await;
+    server.stop();
+    // The last two erasures stand in the next file, as if it had been begun a month later.
+    let journal = setting.data().join("journal");
+    let files = ["node-0.jsonl", "node-0.2.jsonl", "node-0.3.jsonl"].map(|name| journal.join(name));
+    let lines = std::fs::read_to_string(&files[0]).expect("read");
+    let lines: Vec<&str> = lines.split_inclusive('\n').collect();
+    assert_eq!(lines.len(), 5, "one that opens the file, and an erasure each");
+    let opened = "{\"v\":1,\"at_ms\":4000000000000,\"tenant\":0,\"kind\":\"opened\"}\n";
+    std::fs::write(&files[0], lines[..3].concat()).expect("written");
+    std::fs::write(&files[1], format!("{opened}{}", lines[3..].concat())).expect("written");
+    setting.lose_database().await;
+    for (from, to, words) in [
+        // The first one is gone, as after its time.
+        (0, 2, "node-0.2.jsonl begins at"),
+        // The second one is: what it is called now follows nothing.
+        (1, 2, "node-0.3.jsonl begins at"),
+    ] {
+        let aside = journal.join("aside");
+        let hidden = if from == 0 { &aside } else { &files[to] };
+        std::fs::rename(&files[from], hidden).expect("moved");
+        let refused = setting.refused(&["restore", &text(&backup)]);
+        assert!(
+            refused.contains(words) && refused.contains("after the backup"),
+            "{refused}"
+        );
+        std::fs::rename(hidden, &files[from]).expect("moved");
+    }
+    let told = setting.restored(&backup, &[]);
+    assert_eq!(
+        (&told["erased_again"], &told["journal"]["whole"]),
+        (&4.into(), &true.into()),
+        "{told}"
+    );
+    let doctor = |setting: &Setting| String::from_utf8_lossy(&setting.run(&["doctor"]).stdout).into_owned();
+    assert!(doctor(&setting).contains("The erasure journal can be read: 4 lines."));
+    std::fs::rename(&files[1], &files[2]).expect("moved");
+    let said = doctor(&setting);
+    assert!(
+        said.contains("lacks the file that follows") && said.contains("node-0.jsonl"),
+        "{said}"
+    );
+    std::fs::rename(&files[2], &files[1]).expect("moved");
+    // What comes next goes into the newest file.
+    let server = setting.serve();
+    people.check(&server).await;
+    people.erase_rest(&server, &setting).await;
+    server.stop();
+    let newest = std::fs::read_to_string(&files[1]).expect("read");
+    assert_eq!(newest.lines().count(), 7, "{newest}");
+}
+
 fn text(path: &std::path::Path) -> String {
     path.to_str().expect("text").to_owned()
 }

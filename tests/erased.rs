@@ -49,6 +49,8 @@ mod place;
 mod postgres;
 #[path = "erased/scan.rs"]
 mod scan;
+#[path = "erased/small.rs"]
+mod small;
 #[path = "it/harness/world.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod world;
@@ -88,6 +90,19 @@ struct Run {
 }
 
 impl Run {
+    /// In the usual world.
+    fn new(url: Option<String>) -> Self {
+        let place = Place::new();
+        let url = url.unwrap_or_else(|| sqlite_url(&place.data()));
+        let run = Self { place, url };
+        if !run.url.starts_with("sqlite:") {
+            let mut apply = einklang(&run.folder(), ["apply", "world.toml", "--operator-key"]);
+            apply.args([world::OPERATOR, "--database-url", &run.url]);
+            assert!(apply.output().expect("it runs").status.success());
+        }
+        run
+    }
+
     fn folder(&self) -> PathBuf {
         self.place.data().parent().expect("a folder").to_owned()
     }
@@ -123,16 +138,7 @@ impl Run {
         if self.url.starts_with("sqlite:") {
             return;
         }
-        let server = self.serve();
-        let swept = async {
-            while reader.count("remains", "1 = 1").await > 0 {
-                server.visitor().get("/livez").await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, swept)
-            .await
-            .expect("nobody writes the salts anew");
-        server.stop();
+        self.sweep(reader).await;
         execute(&self.url, "ALTER SYSTEM SET wal_recycle = off").await;
         execute(&self.url, "SELECT pg_reload_conf()").await;
         for statement in [
@@ -144,6 +150,20 @@ impl Run {
         ] {
             execute(&self.url, statement).await;
         }
+    }
+
+    /// A server writes anew what is owed.
+    async fn sweep(&self, reader: &Reader) {
+        let server = self.serve();
+        let swept = async {
+            while reader.count("remains", "1 = 1").await > 0 {
+                server.visitor().get("/livez").await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, swept)
+            .await
+            .expect("nobody writes the salts anew");
+        server.stop();
     }
 }
 
@@ -291,26 +311,7 @@ async fn figures(server: &Server) -> Value {
 }
 
 async fn erase_half_and_search(url: Option<String>) {
-    let place = Place::new();
-    let url = url.unwrap_or_else(|| sqlite_url(&place.data()));
-    let run = Run { place, url };
-    if !run.url.starts_with("sqlite:") {
-        let args = [
-            "apply",
-            "world.toml",
-            "--operator-key",
-            world::OPERATOR,
-            "--database-url",
-            &run.url,
-        ];
-        assert!(
-            einklang(&run.folder(), args)
-                .output()
-                .expect("it runs")
-                .status
-                .success()
-        );
-    }
+    let run = Run::new(url);
     let server = run.serve();
     let mut people = Vec::new();
     for number in 0..PEOPLE {

@@ -107,6 +107,15 @@ impl People {
         }
     }
 
+    /// Everybody who is left.
+    pub async fn erase_rest(&mut self, server: &Server, setting: &Setting) {
+        let rest = self.0.iter_mut().filter(|person| !person.is_erased);
+        for (place, person) in rest.enumerate() {
+            erase(person, place % DOORS, server, setting).await;
+            person.is_erased = true;
+        }
+    }
+
     /// Whoever was erased is gone for everybody, and everybody else is there as before.
     pub async fn check(&self, server: &Server) {
         let shop = server.holder(world::SHOP);
