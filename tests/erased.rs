@@ -14,6 +14,8 @@
     reason = "the figures of a run are shown with --nocapture"
 )]
 
+#[path = "erased/backups.rs"]
+mod backups;
 mod binary;
 #[path = "it/harness/client.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
@@ -28,6 +30,8 @@ mod contract;
 mod database;
 #[path = "erased/digests.rs"]
 mod digests;
+#[path = "erased/holdings.rs"]
+mod holdings;
 #[path = "erased/kills.rs"]
 mod kills;
 #[path = "it/harness/ledger.rs"]
@@ -45,6 +49,8 @@ mod place;
 mod postgres;
 #[path = "erased/scan.rs"]
 mod scan;
+#[path = "erased/small.rs"]
+mod small;
 #[path = "it/harness/world.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod world;
@@ -56,7 +62,7 @@ use std::time::Duration;
 
 use einklang::app::config::sqlite_url;
 use einklang::domain::keyring::KeyRing;
-use einklang::domain::keys::{Place as Sealed, Secret};
+use einklang::domain::keys::Secret;
 use einklang::domain::routing::TenantRoute;
 use einklang::store::Store;
 use einklang::store::roots::Roots;
@@ -66,6 +72,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use binary::einklang;
 use clock::START_S;
+use holdings::{Holdings, opened};
 use ledger::{Reader, execute};
 use needles::files;
 use people::{Person, arrive, erase, text};
@@ -76,100 +83,6 @@ const PEOPLE: usize = 200;
 /// Far beyond the time in which the server writes the salts anew after its start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A ciphertext with what it is bound to.
-struct Sealing {
-    table: &'static str,
-    row: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-/// What the database holds of people.
-struct Holdings {
-    salts: Vec<Vec<u8>>,
-    clicks: Vec<Vec<u8>>,
-    sealings: Vec<Sealing>,
-}
-
-impl Holdings {
-    async fn of(reader: &Reader) -> Self {
-        let id = |column: &str| match reader {
-            Reader::Sqlite(_) => column.to_owned(),
-            Reader::Postgres(_) => format!("uuid_send({column})"),
-        };
-        let mut sealings = Vec::new();
-        for (table, row) in [
-            ("click", "click_id"),
-            ("conversion", "conversion_id"),
-            ("consent_record", "record_id"),
-        ] {
-            let condition = "FROM {table} WHERE payload IS NOT NULL".replace("{table}", table);
-            let rows = reader
-                .blobs(&format!("SELECT {} {condition} ORDER BY {row}", id(row)))
-                .await;
-            let sealed = reader
-                .blobs(&format!("SELECT payload {condition} ORDER BY {row}"))
-                .await;
-            sealings.extend(
-                rows.into_iter()
-                    .zip(sealed)
-                    .map(|(row, sealed)| Sealing { table, row, sealed }),
-            );
-        }
-        Self {
-            salts: reader.blobs("SELECT salt FROM click_salt").await,
-            clicks: reader
-                .blobs(&format!("SELECT {} FROM click", id("click_id")))
-                .await,
-            sealings,
-        }
-    }
-
-    /// What is here and not there.
-    fn without(self, other: &Self) -> Self {
-        let kept = |lists: &[Vec<u8>], one: &Vec<u8>| lists.contains(one);
-        Self {
-            salts: self
-                .salts
-                .into_iter()
-                .filter(|salt| !kept(&other.salts, salt))
-                .collect(),
-            clicks: self
-                .clicks
-                .into_iter()
-                .filter(|click| !kept(&other.clicks, click))
-                .collect(),
-            sealings: self
-                .sealings
-                .into_iter()
-                .filter(|one| !other.sealings.iter().any(|left| left.sealed == one.sealed))
-                .collect(),
-        }
-    }
-}
-
-/// How many of these ciphertexts any of these salts opens under any month's key.
-fn opened(keys: &KeyRing, salts: &[Vec<u8>], sealings: &[Sealing]) -> usize {
-    let epochs: Vec<u16> = (600..900).filter(|epoch| keys.has_epoch(*epoch)).collect();
-    let mut opened = 0;
-    for epoch in &epochs {
-        for salt in salts {
-            let salt: [u8; 16] = salt.as_slice().try_into().expect("a salt");
-            let secrets = keys.click(*epoch, &salt).expect("derived");
-            for one in sealings {
-                let place = Sealed {
-                    tenant: keys.tenant(),
-                    table: one.table,
-                    column: "payload",
-                    row: &one.row,
-                    key_version: u32::from(*epoch),
-                };
-                opened += usize::from(secrets.key.open(&place, &one.sealed).is_ok());
-            }
-        }
-    }
-    opened
-}
-
 /// One run on one database.
 struct Run {
     place: Place,
@@ -177,6 +90,19 @@ struct Run {
 }
 
 impl Run {
+    /// In the usual world.
+    fn new(url: Option<String>) -> Self {
+        let place = Place::new();
+        let url = url.unwrap_or_else(|| sqlite_url(&place.data()));
+        let run = Self { place, url };
+        if !run.url.starts_with("sqlite:") {
+            let mut apply = einklang(&run.folder(), ["apply", "world.toml", "--operator-key"]);
+            apply.args([world::OPERATOR, "--database-url", &run.url]);
+            assert!(apply.output().expect("it runs").status.success());
+        }
+        run
+    }
+
     fn folder(&self) -> PathBuf {
         self.place.data().parent().expect("a folder").to_owned()
     }
@@ -193,29 +119,14 @@ impl Run {
         ])
     }
 
-    /// acme with every key that is there.
-    async fn tenant(&self) -> Arc<TenantRoute> {
-        let text = std::fs::read_to_string(self.place.data().join("root.key")).expect("a key");
-        let digits = text.trim_end().split(':').next_back().expect("digits");
-        let root =
-            Roots::from(Secret::from_slice(&hex::decode(digits).expect("hexadecimal")).expect("a key"));
-        let store = Store::connect(&self.url).await.expect("connected");
-        let routing = store
-            .load_routing(&root, START_S * 1_000, None)
-            .await
-            .expect("read");
-        store.close().await;
-        let mut tenants = routing.tenants.values();
-        let acme = tenants.find(|route| route.tenant.slug == "acme").expect("acme");
-        Arc::clone(acme)
-    }
-
     /// Every byte that anything was written to.
     async fn contents(&self, reader: &Reader) -> BTreeMap<String, Vec<u8>> {
         let mut contents = files(&self.folder());
         if let Reader::Postgres(_) = reader {
             let folder = reader.texts("SHOW data_directory").await.pop().expect("a folder");
-            for (name, bytes) in files(Path::new(&folder)) {
+            // Its log file lies beside it.
+            let folder = Path::new(&folder).parent().expect("a folder");
+            for (name, bytes) in files(folder) {
                 contents.insert(format!("postgresql/{name}"), bytes);
             }
         }
@@ -227,16 +138,7 @@ impl Run {
         if self.url.starts_with("sqlite:") {
             return;
         }
-        let server = self.serve();
-        let swept = async {
-            while reader.count("remains", "1 = 1").await > 0 {
-                server.visitor().get("/livez").await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, swept)
-            .await
-            .expect("nobody writes the salts anew");
-        server.stop();
+        self.sweep(reader).await;
         execute(&self.url, "ALTER SYSTEM SET wal_recycle = off").await;
         execute(&self.url, "SELECT pg_reload_conf()").await;
         for statement in [
@@ -249,6 +151,36 @@ impl Run {
             execute(&self.url, statement).await;
         }
     }
+
+    /// A server writes anew what is owed.
+    async fn sweep(&self, reader: &Reader) {
+        let server = self.serve();
+        let swept = async {
+            while reader.count("remains", "1 = 1").await > 0 {
+                server.visitor().get("/livez").await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, swept)
+            .await
+            .expect("nobody writes the salts anew");
+        server.stop();
+    }
+}
+
+/// acme with every key that is there.
+async fn tenant(data: &Path, url: &str) -> Arc<TenantRoute> {
+    let text = std::fs::read_to_string(data.join("root.key")).expect("a key");
+    let digits = text.trim_end().split(':').next_back().expect("digits");
+    let root = Roots::from(Secret::from_slice(&hex::decode(digits).expect("hexadecimal")).expect("a key"));
+    let store = Store::connect(url).await.expect("connected");
+    let routing = store
+        .load_routing(&root, START_S * 1_000, None)
+        .await
+        .expect("read");
+    store.close().await;
+    let mut tenants = routing.tenants.values();
+    let acme = tenants.find(|route| route.tenant.slug == "acme").expect("acme");
+    Arc::clone(acme)
 }
 
 /// What is looked for: texts and keyed hashes of people, salts, clicks and ciphertexts of those who went and of the others.
@@ -296,16 +228,18 @@ fn watch(keys: &KeyRing, shop: i64, people: &[Person], gone: &Holdings, left: &H
         ),
     ] {
         holdings.salts.iter().for_each(|salt| scanner.bytes(salts, salt));
-        holdings
-            .clicks
-            .iter()
-            .for_each(|click| scanner.bytes(clicks, click));
+        for click in &holdings.clicks {
+            scanner.bytes(clicks, click);
+            let written = uuid::Uuid::from_slice(click).expect("an id").to_string();
+            scanner.add(clicks, written.as_bytes());
+        }
         // A whole one may be stored in pieces; some of its bytes in a row are as telling.
         for one in &holdings.sealings {
-            scanner.add(sealed, &one.sealed[12..44.min(one.sealed.len())]);
+            scanner.bytes(sealed, &one.sealed[12..44.min(one.sealed.len())]);
         }
     }
     scanner.text("planted", "KnrPlantedOnPurposeVgl");
+    scanner.text("planted in the database", backups::PLANTED);
     scanner
 }
 
@@ -377,26 +311,7 @@ async fn figures(server: &Server) -> Value {
 }
 
 async fn erase_half_and_search(url: Option<String>) {
-    let place = Place::new();
-    let url = url.unwrap_or_else(|| sqlite_url(&place.data()));
-    let run = Run { place, url };
-    if !run.url.starts_with("sqlite:") {
-        let args = [
-            "apply",
-            "world.toml",
-            "--operator-key",
-            world::OPERATOR,
-            "--database-url",
-            &run.url,
-        ];
-        assert!(
-            einklang(&run.folder(), args)
-                .output()
-                .expect("it runs")
-                .status
-                .success()
-        );
-    }
+    let run = Run::new(url);
     let server = run.serve();
     let mut people = Vec::new();
     for number in 0..PEOPLE {
@@ -404,6 +319,10 @@ async fn erase_half_and_search(url: Option<String>) {
     }
     let reader = Reader::open(&run.url).await;
     let before = Holdings::of(&reader).await;
+    backups::plant(&run.url).await;
+    // Everybody is still in this one, as the search has to show; then it goes, as old backups do.
+    let earlier = backups::opened(&run, &backups::take(&run));
+    backups::remove_all(&run);
     let totals = figures(&server).await;
     for person in &people[..PEOPLE / 2] {
         erase(&server, person, &run.folder(), &run.url).await;
@@ -419,6 +338,7 @@ async fn erase_half_and_search(url: Option<String>) {
         answer.is(410, "refused", "consent_withdrawn");
     }
     certify(&server, &run.folder()).await;
+    let fresh = backups::take(&run);
     server.stop();
     let left = Holdings::of(&reader).await;
     let gone = before.without(&left);
@@ -428,33 +348,20 @@ async fn erase_half_and_search(url: Option<String>) {
         3 * PEOPLE / 2,
         "click, conversion and confirmation"
     );
-    let acme = run.tenant().await;
+    let acme = tenant(&run.place.data(), &run.url).await;
     let shop = reader.number("SELECT shop FROM shop WHERE slug = 'main' AND tenant = (SELECT tenant FROM tenant WHERE slug = 'acme')").await;
     let scanner = watch(&acme.keys, shop, &people, &gone, &left);
     let found = scanner.search(&run.contents(&reader).await);
     println!("{} patterns; before the horizon: {found:#?}", scanner.len());
     run.reach_horizon(&reader).await;
     std::fs::write(run.folder().join("planted"), "a KnrPlantedOnPurposeVgl b").expect("planted");
+    let restored = search_backups(&run, &scanner, &earlier, &fresh).await;
     let contents = run.contents(&reader).await;
     let found = scanner.search(&contents);
     let bytes: usize = contents.values().map(Vec::len).sum();
     println!("{} files, {bytes} bytes; after it: {found:#?}", contents.len());
-    for (what, (count, place)) in &found {
-        assert!(!what.ends_with("of the erased"), "{count} {what}, one in {place}");
-    }
-    assert!(!found.contains_key("texts of the others"), "sealed");
-    for (what, least) in [
-        ("planted", 1),
-        ("salts of the others", PEOPLE / 2),
-        ("clicks of the others", PEOPLE / 2),
-        ("hashes of the others", PEOPLE),
-        ("ciphertexts of the others", 3 * PEOPLE / 2),
-    ] {
-        assert!(
-            found.get(what).is_some_and(|(count, _)| *count >= least),
-            "{what}: {found:?}"
-        );
-    }
+    only_the_others(&found);
+    assert!(found.contains_key("planted"), "{found:?}");
     // Whoever got hold of a ciphertext elsewhere opens nothing with the keys that are left, and would have before.
     assert_eq!(opened(&acme.keys, &left.salts, &gone.sealings), 0);
     assert_eq!(
@@ -465,6 +372,65 @@ async fn erase_half_and_search(url: Option<String>) {
         opened(&acme.keys, &gone.salts, &gone.sealings),
         gone.sealings.len()
     );
+    // Nor with those that the backup has.
+    let copied = Holdings::of(&restored.reader().await).await;
+    let acme = tenant(&restored.data, &restored.url).await;
+    assert_eq!(
+        (copied.salts.len(), copied.sealings.len()),
+        (PEOPLE / 2, left.sealings.len())
+    );
+    assert_eq!(opened(&acme.keys, &copied.salts, &gone.sealings), 0);
+    assert_eq!(
+        opened(&acme.keys, &copied.salts, &copied.sealings),
+        copied.sealings.len()
+    );
+}
+
+type Found = BTreeMap<&'static str, (usize, String)>;
+
+/// Nothing of the erased was found, and everything of the others but their texts, which are sealed.
+fn only_the_others(found: &Found) {
+    for (what, (count, place)) in found {
+        assert!(!what.ends_with("of the erased"), "{count} {what}, one in {place}");
+    }
+    all_of("the others", found);
+    assert!(found.contains_key("planted in the database"), "{found:?}");
+}
+
+fn all_of(whom: &str, found: &Found) {
+    assert!(!found.contains_key(format!("texts of {whom}").as_str()), "sealed");
+    for (what, least) in [
+        ("salts", PEOPLE / 2),
+        ("clicks", PEOPLE / 2),
+        ("hashes", PEOPLE),
+        ("ciphertexts", 3 * PEOPLE / 2),
+    ] {
+        let what = format!("{what} of {whom}");
+        assert!(
+            found.get(what.as_str()).is_some_and(|(count, _)| *count >= least),
+            "{what}: {found:?}"
+        );
+    }
+}
+
+/// In the backup from before everybody is found by this search, and in the fresh one those who are left; which is then
+/// restored below the run's folder, for the search to go on in.
+async fn search_backups(
+    run: &Run,
+    scanner: &Scanner,
+    earlier: &BTreeMap<String, Vec<u8>>,
+    fresh: &Path,
+) -> backups::Restored {
+    let found = scanner.search(earlier);
+    println!("a backup from before: {found:#?}");
+    all_of("the erased", &found);
+    all_of("the others", &found);
+    let contents = backups::opened(run, fresh);
+    let found = scanner.search(&contents);
+    let bytes: usize = contents.values().map(Vec::len).sum();
+    println!("a fresh backup, {bytes} bytes raw and opened: {found:#?}");
+    only_the_others(&found);
+    backups::restore(run, fresh).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

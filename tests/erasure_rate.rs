@@ -102,7 +102,10 @@ async fn people(http: &Client, url: &str, from: usize, count: usize) -> Vec<Stri
 /// Clicks of others, as rows: spread over the month before, a dozen in the same moment.
 async fn fill(url: &str, rows: usize) {
     let first = "SELECT MAX(issued_at_ticks) FROM click";
-    let ticks = format!("({first}) - 256 * 2500000 + ((n / 12) * {})", 256 * 2_400_000 * 12 / rows.max(12));
+    let ticks = format!(
+        "({first}) - 256 * 2500000 + ((n / 12) * {})",
+        256 * 2_400_000 * 12 / rows.max(12)
+    );
     let click = |series: &str, id: &str, payload: &str| {
         format!(
             "{series} INSERT INTO click SELECT tenant, {ticks}, {id}, campaign, publisher, shop, link, policy_version, \
@@ -111,12 +114,14 @@ async fn fill(url: &str, rows: usize) {
         )
     };
     let statements = if url.starts_with("sqlite:") {
-        let series = format!(
-            "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
-        );
+        let series =
+            format!("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})");
         let salts = "INSERT INTO click_salt SELECT tenant, issued_at_ticks, click_id, randomblob(16) FROM click \
              WHERE (tenant, issued_at_ticks, click_id) NOT IN (SELECT tenant, issued_at_ticks, click_id FROM click_salt)";
-        vec![click(&series, "randomblob(16)", "randomblob(160)"), salts.to_owned()]
+        vec![
+            click(&series, "randomblob(16)", "randomblob(160)"),
+            salts.to_owned(),
+        ]
     } else {
         let series = format!("WITH s AS (SELECT n FROM generate_series(1, {rows}) AS n)");
         let payload = "decode(repeat(md5(n::text), 10), 'hex')";
@@ -191,7 +196,14 @@ async fn erasures_in_time() {
         .no_proxy()
         .build()
         .expect("a client");
-    let limits = ["--requests-per-minute", "10000000", "--log", "warn", "--database-url", &url];
+    let limits = [
+        "--requests-per-minute",
+        "10000000",
+        "--log",
+        "warn",
+        "--database-url",
+        &url,
+    ];
     let server = place.serve(&limits);
     click(&http, &server.url).await.expect("a token");
     server.stop();

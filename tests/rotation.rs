@@ -1,5 +1,6 @@
-//! `kill -9` during `keys rotate`, again and again, while a server runs: afterwards every key opens, every click's details
-//! open, the same command brings the rotation to its end, and no request failed meanwhile.
+//! `kill -9` during `keys rotate`, again and again, while a server runs: afterwards every key is under the old key or under the
+//! new one, as many as the rotation says of itself, every key opens, every click's details open, the search finds nothing
+//! that does not fit, the same command brings the rotation to its end, and no request failed meanwhile.
 //!
 //! Every round rotates to another root key, replaces every tenant's key, and is killed after another number of transactions.
 //! `EINKLANG_ROTATION_KILLS` sets how many kills there are on each database (default 3; 20 are the documented full run), and
@@ -131,16 +132,44 @@ impl Stand {
         Running::start(self.path(), &args)
     }
 
-    /// Rotates everything and kills the process when it has said so many lines; how many it said.
-    fn rotate_and_kill(&self, primary: usize, lines: usize) -> usize {
+    /// Rotates everything and kills the process when it has said so many lines; how many it said, and whether it was still
+    /// at work.
+    fn rotate_and_kill(&self, primary: usize, lines: usize) -> (usize, bool) {
         let mut command = self.command(&["keys", "rotate", "--all", "--json"], Some(primary));
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the binary runs");
         let out = BufReader::new(child.stdout.take().expect("piped"));
         let said = out.lines().take(lines).map_while(Result::ok).count();
         child.kill().expect("killed");
-        child.wait().expect("ended");
-        said
+        (said, !child.wait().expect("ended").success())
+    }
+
+    /// In the middle of it each key is under the old one or the new one, as many as the rotation's row says; returns how
+    /// many rotations are half done.
+    fn check_between(&self, primary: usize) -> usize {
+        let list = Self::succeed(self.command(&["keys", "list", "--json"], Some(primary)));
+        let keys = list["keys"].as_array().expect("keys");
+        let mut half_done = 0;
+        for rotation in list["rotations"].as_array().expect("rotations") {
+            let wraps_tenants = rotation["kind"] == "root";
+            let about = keys.iter().filter(|key| {
+                (key["purpose"] == "tenant") == wraps_tenants
+                    && (wraps_tenants || key["tenant"] == rotation["tenant"])
+            });
+            let by: Vec<&Value> = about.map(|key| &key["wrapped_by"]).collect();
+            let under = |name: &str| by.iter().filter(|by| **by == &rotation[name]).count();
+            let (old, new) = (under("from"), under("to"));
+            assert_eq!(old + new, by.len(), "under a third key: {rotation} {list}");
+            if rotation["ended_at_ms"].is_null() {
+                half_done += 1;
+                let told =
+                    [&rotation["done"], &rotation["total"]].map(|count| count.as_u64().expect("a count"));
+                assert_eq!([new as u64, (old + new) as u64], told, "{rotation} {list}");
+            } else {
+                assert_eq!(old, 0, "{rotation} {list}");
+            }
+        }
+        half_done
     }
 
     fn rotate(&self, primary: usize) -> Value {
@@ -163,6 +192,20 @@ impl Stand {
         }
         let rotations = list["rotations"].as_array().expect("rotations");
         assert!(rotations.iter().all(|one| one["ended_at_ms"].is_i64()), "{list}");
+    }
+}
+
+/// What a killed process had begun in PostgreSQL is done with: committed, or rolled back.
+async fn settled(reader: &Reader) {
+    let Reader::Postgres(_) = reader else { return };
+    let now = reader.texts("SELECT CAST(clock_timestamp() AS TEXT)").await;
+    let open = format!(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+         AND xact_start < CAST('{}' AS TIMESTAMPTZ)",
+        now[0]
+    );
+    while reader.number(&open).await > 0 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -260,22 +303,21 @@ async fn kill_again_and_again(stand: Stand) {
     let mut server = stand.serve("0");
     let url = text(&server.welcome(), "url");
     let traffic = Load::start(&url);
+    let reader = Reader::open(&stand.url).await;
+    let mut hits = 0;
     for kill in 1..=kills {
         // Early, late and in between: the whole of it takes 18 transactions.
-        let said = stand.rotate_and_kill(kill, kill * 7 % 18);
-        let list = Stand::succeed(stand.command(&["keys", "list", "--json"], Some(kill)));
-        let half_done = list["rotations"].as_array().expect("rotations");
-        let half_done = half_done.iter().filter(|one| one["ended_at_ms"].is_null());
-        println!(
-            "kill {kill}: after {said} transactions that were told of, {} rotations half done",
-            half_done.count()
-        );
+        let (said, was_at_work) = stand.rotate_and_kill(kill, 1 + kill * 7 % 17);
+        hits += usize::from(was_at_work);
+        settled(&reader).await;
+        let half_done = stand.check_between(kill);
+        println!("kill {kill}: after {said} transactions that were told of, {half_done} rotations half done");
+        let checked = Stand::succeed(stand.command(&["audit", "check", "--json"], Some(kill)));
+        assert_eq!(checked["outcome"], "clean", "{checked}");
         // A server that starts in the middle of it opens everything.
-        if kill == 1 {
-            let mut second = stand.serve("1");
-            assert!(details(&text(&second.welcome(), "url"), 1).await > 0);
-            assert!(second.stop().success());
-        }
+        let mut second = stand.serve("1");
+        assert!(details(&text(&second.welcome(), "url"), 20).await > 0);
+        assert!(second.stop().success());
         stand.rotate(kill);
         stand.check(kill);
     }
@@ -295,7 +337,8 @@ async fn kill_again_and_again(stand: Stand) {
     assert_eq!(details(&url, usize::MAX).await, opened);
     assert_eq!(opened, answered, "a record for each click and each order");
     assert!(server.stop().success());
-    println!("{kills} kills, {answered} requests answered, {opened} records opened");
+    println!("{kills} kills, {hits} of them at work, {answered} requests answered, {opened} records opened");
+    assert!(hits > 0, "no kill came while something was at work");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

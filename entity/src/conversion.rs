@@ -32,6 +32,7 @@ pub struct Model {
     pub order_hash: Option<Vec<u8>>,
     pub payload: Option<Vec<u8>>,
     pub purged: bool,
+    pub restricted: bool,
 }
 
 /// Rows are joined by the queries that need it.

@@ -55,6 +55,7 @@ struct FileKeys {
     pg_bin_dir: Option<PathBuf>,
     erasure_journal_dir: Option<PathBuf>,
     journal_key_file: Option<PathBuf>,
+    journal_days: Option<u32>,
     remains_hours: Option<u32>,
     token_key_file: Option<PathBuf>,
     token_other_key_files: Option<Vec<PathBuf>>,
@@ -175,6 +176,9 @@ pub enum ConfigError {
     /// A time of tokens is out of bounds.
     #[error("token_leeway_seconds has to be at most 60, token_lifetime_seconds 60 to 3600.")]
     TokenTimes,
+    /// The journal would not outlive the backups that need it.
+    #[error("journal_days has to be at least 36, and more than any backup is kept.")]
+    JournalDays,
     /// An outside issuer is described wrongly.
     #[error("The oidc_issuer {0:?} is not acceptable: {1}.")]
     Issuer(String, &'static str),
@@ -224,7 +228,7 @@ impl Config {
         let [root, audit, guard, journal, journal_key] = places(&mut options, &mut file, &data_dir);
         let tokens = TokenConfig::of(&options, &mut file, &data_dir, &audit_name)?;
         let requests = RequestConfig::of(&options.requests, &mut file)?;
-        let backup = BackupConfig::of(&options, &mut file, &data_dir);
+        let backup = BackupConfig::of(&options, &mut file, &data_dir)?;
         let (audit_push, allow_private) = pushes(&mut options, &mut file)?;
         let database_url = options.database_url.or(file.database_url);
         Ok(Self {

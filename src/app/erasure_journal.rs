@@ -1,21 +1,26 @@
-//! The erasure journal's files: one for each node, append-only, synced before anything that they tell of is committed.
+//! The erasure journal: files for each node, append-only, synced before anything that they tell of is committed.
 //!
+//! A node begins a new file every 30 days. Files go when everything in them is older than backups live (`journal_days`).
 //! A backup holds neither them nor their key. A crash may leave a torn last line, which tells of nothing that was
 //! committed: it is left where it is, and what comes next begins on a line of its own. Anything else that does not read
 //! back is an error, since a restore that skipped it would bring somebody back.
 
+mod files;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+pub use self::files::{NodeJournal, read, read_all};
 use super::config::Config;
 use super::key_file::{KeyFileError, Kind};
 use super::system::SystemClock;
 use crate::domain::ids::ClickId;
-use crate::domain::journal::{self, Act, JournalLine};
+use crate::domain::journal::{self, Act, JournalLine, is_full, is_over};
 use crate::domain::keys::Secret;
+use crate::domain::retention::DAY_MS;
 use crate::flow::journal::{Journal, JournalFailed};
 use crate::flow::{Clock, Entropy};
 
@@ -53,19 +58,58 @@ pub enum JournalError {
 
 /// The journal of this node.
 pub struct FileJournal {
-    path: PathBuf,
+    folder: PathBuf,
+    node: String,
     key: Secret,
-    /// Open for appending; one batch at a time.
-    file: Mutex<File>,
+    /// For how long a file is kept behind its last line.
+    days: u32,
+    current: Mutex<Current>,
+}
+
+/// The file that is written into; one batch at a time.
+struct Current {
+    number: u32,
+    path: PathBuf,
+    file: File,
+    opened_at_ms: Option<i64>,
+    /// When it was last looked for files that may go.
+    looked_at_ms: i64,
+}
+
+impl Current {
+    fn open(folder: &Path, node: &str, number: u32) -> Result<Self, JournalError> {
+        let path = files::path_of(folder, node, number);
+        let error = |error| JournalError::File(path.clone(), error);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(error)?;
+        // The name is durable once its folder is.
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(error)?;
+        Ok(Self {
+            number,
+            file,
+            opened_at_ms: files::opened_at_ms(&path)?,
+            looked_at_ms: i64::MIN,
+            path,
+        })
+    }
 }
 
 impl FileJournal {
-    /// Opens this node's file, and makes it and the key where there are none.
+    /// Opens this node's newest file, and makes it and the key where there are none.
     pub fn open(config: &Config, entropy: &dyn Entropy) -> Result<Self, JournalError> {
         let folder = &config.erasure_journal_dir;
         let key = match key(config)? {
             Some(key) => key,
-            None if files(folder)?.is_empty() => Secret::new(*KIND.make(&config.journal_key_file, entropy)?),
+            None if files::files(folder)?.is_empty() => {
+                Secret::new(*KIND.make(&config.journal_key_file, entropy)?)
+            }
             None => {
                 return Err(JournalError::NoKey {
                     key: config.journal_key_file.clone(),
@@ -73,60 +117,94 @@ impl FileJournal {
                 });
             }
         };
-        let path = folder.join(format!("node-{}.jsonl", config.node));
-        let file = |error| JournalError::File(path.clone(), error);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)
-            .map_err(file)?;
-        let opened = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(file)?;
-        // The name is durable once its folder is.
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(file)?;
+            .map_err(|error| JournalError::File(folder.clone(), error))?;
+        let node = config.node.to_string();
+        let newest = files::files_of(folder, &node)?.into_keys().next_back();
         let journal = Self {
-            path: path.clone(),
+            current: Mutex::new(Current::open(folder, &node, newest.unwrap_or(1))?),
+            folder: folder.clone(),
+            node,
             key,
-            file: Mutex::new(opened),
+            days: config.backup.journal_days,
         };
-        if let Err(error) = journal.begin() {
+        // A new file says since when it is kept: a restore has to know whether the journal reaches back to the backup.
+        if let Err(error) = journal.write(&[], SystemClock.now_ms()) {
             // Clicks and orders go on; whatever erases is refused until it can be written, and tries this first.
-            tracing::error!(%error, path = %journal.path.display(), "the erasure journal cannot be written");
+            tracing::error!(%error, path = %journal.folder.display(), "the erasure journal cannot be written");
         }
         Ok(journal)
     }
 
-    /// Says in a new file since when it is kept: a restore has to know whether it reaches back to the backup.
-    fn begin(&self) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.lock()?;
-        let begun = match file.seek(SeekFrom::End(0)) {
-            Ok(0) => append(&mut file, &[]),
-            other => other.map(|_| ()),
-        };
-        file.unlock()?;
-        begun
+    fn write(&self, lines: &[JournalLine], now_ms: i64) -> Result<(), JournalError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        // The command line may erase beside a server of the same node, and either may have gone on to the next file.
+        loop {
+            let error = |error| JournalError::File(current.path.clone(), error);
+            current.file.lock().map_err(error)?;
+            match self.next_of(&current, now_ms) {
+                Ok(None) => break,
+                // The old file's lock goes with it, after the new one is there.
+                Ok(Some(next)) => *current = next,
+                Err(error) => {
+                    // Whoever waits for it may have more luck.
+                    let _ = current.file.unlock();
+                    return Err(error);
+                }
+            }
+        }
+        let written = append(&mut current.file, lines, now_ms);
+        let unlocked = current.file.unlock();
+        let error = |error| JournalError::File(current.path.clone(), error);
+        written.and(unlocked).map_err(error)?;
+        if current.opened_at_ms.is_none() {
+            current.opened_at_ms = files::opened_at_ms(&current.path)?;
+        }
+        if now_ms.saturating_sub(current.looked_at_ms) >= DAY_MS {
+            self.drop_old(now_ms);
+            current.looked_at_ms = now_ms;
+        }
+        Ok(())
     }
 
-    fn write(&self, lines: &[JournalLine]) -> io::Result<()> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        // The command line may erase beside a server of the same node.
-        file.lock()?;
-        let written = append(&mut file, lines);
-        file.unlock()?;
-        written
+    /// The file that lines belong into instead of this one, whose lock is held: whoever holds it while there is no next one
+    /// is the only one who can make that.
+    fn next_of(&self, current: &Current, now_ms: i64) -> Result<Option<Current>, JournalError> {
+        let number = current.number.saturating_add(1);
+        let next = files::path_of(&self.folder, &self.node, number);
+        let is_full = current.opened_at_ms.is_some_and(|opened| is_full(opened, now_ms));
+        let is_there = next.try_exists();
+        if !is_there.map_err(|error| JournalError::File(next, error))? && !is_full {
+            return Ok(None);
+        }
+        Ok(Some(Current::open(&self.folder, &self.node, number)?))
+    }
+
+    /// Removes this node's files whose last line has had its time. What stays for a fault goes the next time.
+    fn drop_old(&self, now_ms: i64) {
+        let dropped = || {
+            let files: Vec<PathBuf> = files::files_of(&self.folder, &self.node)?.into_values().collect();
+            for pair in files.windows(2) {
+                let [old, successor] = pair else { break };
+                let opened = files::opened_at_ms(successor)?;
+                if !opened.is_some_and(|opened| is_over(opened, now_ms, self.days)) {
+                    break;
+                }
+                fs::remove_file(old).map_err(|error| JournalError::File(old.clone(), error))?;
+            }
+            Ok::<(), JournalError>(())
+        };
+        if let Err(error) = dropped() {
+            tracing::warn!(%error, "old files of the erasure journal cannot be removed");
+        }
     }
 }
 
 /// Appends behind whatever is there, or behind a new file's first line, and syncs.
-fn append(file: &mut File, lines: &[JournalLine]) -> io::Result<()> {
+fn append(file: &mut File, lines: &[JournalLine], now_ms: i64) -> io::Result<()> {
     let mut text = Vec::new();
     let end = file.seek(SeekFrom::End(0))?;
     if end > 0 {
@@ -138,11 +216,14 @@ fn append(file: &mut File, lines: &[JournalLine]) -> io::Result<()> {
         }
     } else {
         let opening = JournalLine {
-            at_ms: SystemClock.now_ms(),
+            at_ms: now_ms,
             tenant: 0,
             act: Act::Opened,
         };
         text.extend_from_slice(opening.encode().as_bytes());
+    }
+    if end > 0 && lines.is_empty() {
+        return Ok(());
     }
     for line in lines {
         text.extend_from_slice(line.encode().as_bytes());
@@ -158,9 +239,9 @@ impl Journal for FileJournal {
     }
 
     fn append(&self, lines: &[JournalLine]) -> Result<(), JournalFailed> {
-        self.write(lines).map_err(|error| {
+        self.write(lines, SystemClock.now_ms()).map_err(|error| {
             metrics::counter!("einklang_journal_failed_total").increment(1);
-            tracing::error!(%error, path = %self.path.display(), "the erasure journal cannot be written: nothing is erased");
+            tracing::error!(%error, path = %self.folder.display(), "the erasure journal cannot be written: nothing is erased");
             JournalFailed
         })
     }
@@ -170,70 +251,6 @@ impl Journal for FileJournal {
 pub fn key(config: &Config) -> Result<Option<Secret>, JournalError> {
     let found = KIND.read(&config.journal_key_file)?;
     Ok(found.map(|bytes| Secret::new(*bytes)))
-}
-
-/// One node's file.
-#[derive(Debug)]
-pub struct NodeJournal {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its lines, in the order they were written.
-    pub lines: Vec<JournalLine>,
-}
-
-/// Every node's file, with every line. A folder that is not there holds none.
-pub fn read_all(folder: &Path) -> Result<Vec<NodeJournal>, JournalError> {
-    let read = |path: PathBuf| {
-        let mut lines = Vec::new();
-        read_file(&path, &mut lines)?;
-        Ok(NodeJournal { path, lines })
-    };
-    files(folder)?.into_iter().map(read).collect()
-}
-
-/// What was done, on every node, file by file in the order it was written. A folder that is not there holds nothing.
-pub fn read(folder: &Path) -> Result<Vec<JournalLine>, JournalError> {
-    let lines = read_all(folder)?.into_iter().flat_map(|one| one.lines);
-    Ok(lines.filter(|line| line.act != Act::Opened).collect())
-}
-
-fn read_file(path: &Path, lines: &mut Vec<JournalLine>) -> Result<(), JournalError> {
-    let file = |error| JournalError::File(path.to_owned(), error);
-    let mut reader = BufReader::new(File::open(path).map_err(file)?);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(file)? == 0 {
-            break;
-        }
-        // Torn by a crash, before its commit: at the end of the file, or marked by whoever wrote next.
-        if !line.ends_with(b"\n") || line.ends_with(TORN) {
-            continue;
-        }
-        let read = JournalLine::parse(&line);
-        lines.push(read.map_err(|_| JournalError::Broken(path.to_owned(), number))?);
-    }
-    Ok(())
-}
-
-/// The journal's files in a folder, by name.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
-    let file = |error| JournalError::File(folder.to_owned(), error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(file(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(file)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("node-") && name.ends_with(".jsonl") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -281,6 +298,65 @@ mod tests {
                 [line(1), line(3)]
             );
         }
+    }
+
+    fn names(config: &Config) -> Vec<String> {
+        let files = files::files(&config.erasure_journal_dir).expect("a folder");
+        let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
+        files.values().map(name).collect()
+    }
+
+    #[test]
+    fn a_new_file_begins_after_a_month_and_the_oldest_go_in_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut config = config(folder.path());
+        config.backup.journal_days = 36;
+        let start = SystemClock.now_ms();
+        let journal = FileJournal::open(&config, &SystemEntropy).expect("opens");
+        // Another process of the same node, which follows to whichever file there is.
+        let other = FileJournal::open(&config, &SystemEntropy).expect("opens");
+        let mut written = 0;
+        for day in 0..70 {
+            let now = start + day * DAY_MS + 1_000;
+            for writer in [&journal, &other] {
+                writer.write(&[line(day)], now).expect("written");
+                written += 1;
+            }
+        }
+        let read = || read(&config.erasure_journal_dir).expect("read");
+        assert_eq!(
+            names(&config),
+            ["node-0.2.jsonl", "node-0.3.jsonl"].map(str::to_owned)
+        );
+        // The first file went when the second was older than 36 days, with what it said of the first 30.
+        assert_eq!(read().len(), written - 2 * 30);
+        assert!(read().iter().all(|line| line.at_ms >= 30));
+        for file in read_all(&config.erasure_journal_dir).expect("read") {
+            assert_eq!(file.lines[0].act, Act::Opened, "{}", file.path.display());
+        }
+        // A crash between the making of a file and its first line.
+        fs::write(files::path_of(&config.erasure_journal_dir, "0", 4), "").expect("made");
+        journal.write(&[line(71)], start + 71 * DAY_MS).expect("written");
+        let files = read_all(&config.erasure_journal_dir).expect("read");
+        let last = files.last().expect("a file");
+        assert_eq!((last.number, last.lines.len()), (4, 2));
+        assert_eq!(last.lines[0].act, Act::Opened);
+    }
+
+    #[test]
+    fn what_cannot_begin_a_new_file_is_not_written_and_is_tried_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let journal = FileJournal::open(&config, &SystemEntropy).expect("opens");
+        let later = SystemClock.now_ms() + 31 * DAY_MS;
+        // A folder where the next file should be.
+        let next = files::path_of(&config.erasure_journal_dir, "0", 2);
+        fs::create_dir(&next).expect("made");
+        assert!(journal.write(&[line(1)], later).is_err());
+        fs::remove_dir(&next).expect("removed");
+        journal.write(&[line(2)], later).expect("written");
+        assert_eq!(read(&config.erasure_journal_dir).expect("read"), [line(2)]);
+        assert_eq!(names(&config).len(), 2);
     }
 
     #[test]

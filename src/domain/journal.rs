@@ -8,9 +8,51 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::ClickId;
 use super::keys::Secret;
+use super::retention::DAY_MS;
 
 /// The version of the lines.
 const VERSION: u8 = 1;
+/// How long a node writes into one file, in milliseconds: 30 days.
+const FILE_MS: i64 = 30 * DAY_MS;
+/// What is committed at a moment may stand in a line of so long before, in milliseconds; far longer than a batch takes.
+const COMMIT_MS: i64 = 3_600_000;
+
+/// Whether a node's next line belongs into a new file.
+pub fn is_full(opened_at_ms: i64, now_ms: i64) -> bool {
+    now_ms.saturating_sub(opened_at_ms) >= FILE_MS
+}
+
+/// Whether a file may go whose successor was opened then. Everything in it was written before.
+pub fn is_over(successor_opened_at_ms: i64, now_ms: i64, days: u32) -> bool {
+    now_ms.saturating_sub(successor_opened_at_ms) > i64::from(days) * DAY_MS
+}
+
+/// A file of one node's, as a restore finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Its number: a node's first file is 1.
+    pub number: u32,
+    /// When it was opened; none if it has no line.
+    pub opened_at_ms: Option<i64>,
+}
+
+/// The first of a node's files behind which none is missing, and since when they are complete. What was written before
+/// the first gap is of no use to a restore from before it. The files stand by their numbers.
+pub fn complete_since(files: &[FoundFile]) -> Option<(FoundFile, Option<i64>)> {
+    let mut head = *files.last()?;
+    for file in files.iter().rev().skip(1) {
+        if file.number.checked_add(1) != Some(head.number) {
+            break;
+        }
+        head = *file;
+    }
+    // A line of a file that went may tell of what was committed when this one was open already.
+    let margin = if head.number > 1 { COMMIT_MS } else { 0 };
+    Some((
+        head,
+        head.opened_at_ms.map(|opened| opened.saturating_add(margin)),
+    ))
+}
 
 /// A suppression entry with its end, in seconds since 1970.
 pub type Suppressed = ([u8; 32], i64);
@@ -254,5 +296,29 @@ mod tests {
             click_reference(&other, 1, &click)
         );
         assert_ne!(click_reference(&one, 1, &click), click_reference(&one, 2, &click));
+    }
+
+    #[test]
+    fn a_file_is_written_for_a_month_and_kept_as_long_as_its_last_line() {
+        assert!(!is_full(5, 5 + 30 * DAY_MS - 1));
+        assert!(is_full(5, 5 + 30 * DAY_MS));
+        assert!(!is_over(5, 5 + 36 * DAY_MS, 36));
+        assert!(is_over(5, 6 + 36 * DAY_MS, 36));
+    }
+
+    #[test]
+    fn a_journal_is_complete_since_the_first_file_behind_its_last_gap() {
+        let file = |number, opened_at_ms| FoundFile { number, opened_at_ms };
+        let since = |files: &[FoundFile]| complete_since(files).map(|(head, since)| (head.number, since));
+        let [one, two, three] = [file(1, Some(10)), file(2, Some(20)), file(3, Some(30))];
+        assert_eq!(since(&[]), None);
+        assert_eq!(since(&[one, two, three]), Some((1, Some(10))));
+        // What went, went with an hour.
+        assert_eq!(since(&[two, three]), Some((2, Some(20 + COMMIT_MS))));
+        assert_eq!(since(&[one, three]), Some((3, Some(30 + COMMIT_MS))));
+        // A new file that a crash left empty takes nothing away; a first one that is empty says nothing.
+        assert_eq!(since(&[one, two, file(3, None)]), Some((1, Some(10))));
+        assert_eq!(since(&[file(3, None)]), Some((3, None)));
+        assert_eq!(since(&[file(1, None)]), Some((1, None)));
     }
 }

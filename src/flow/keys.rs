@@ -230,6 +230,9 @@ impl KeysFlow {
             let object = format!("token_key:{number}");
             events.push(key_event(live, tenant, &Actor::Server, Made::Destroyed, &object));
         }
+        if !plan.over.is_empty() {
+            tx.owe_keys_and_cases(live.new_id(), live.now_ms()).await?;
+        }
         tx.touch_routing().await?;
         let entries = events.into_iter().map(Into::into).collect();
         if let Some(trail) = Trail::from_entries(entries) {

@@ -106,6 +106,9 @@ impl RotationFlow {
             let latest = tx.latest_rotation(0, RotationKind::Root).await?;
             let mut rotation = latest.ok_or(FlowError::Refused(Reason::Internal))?;
             if rotation.ended_at_ms.is_some() {
+                drop(tx);
+                // What the old key wraps goes from old pages, too.
+                live.store().scrub().await?;
                 return Ok(rotation);
             }
             let done = tx
@@ -125,6 +128,8 @@ impl RotationFlow {
                 let mut event = key_event(live, 0, &Actor::CommandLine, Made::Rotated, &object);
                 event.count = Some(rotation.done);
                 trail.push(event.into());
+                // Whoever has the old root key and old pages would have the tenants' keys.
+                tx.owe_keys_and_cases(live.new_id(), live.now_ms()).await?;
             }
             tx.note_rotation(&rotation).await?;
             if let Some(trail) = Trail::from_entries(trail) {
@@ -193,6 +198,7 @@ impl RotationFlow {
             let mut event = entry(Made::Rotated, &object);
             event.count = Some(rotation.done);
             trail.push(event.into());
+            tx.owe_keys_and_cases(live.new_id(), live.now_ms()).await?;
         }
         tx.note_rotation(&rotation).await?;
         if let Some(trail) = Trail::from_entries(trail) {

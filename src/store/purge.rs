@@ -149,8 +149,16 @@ impl Sought {
         match self.class {
             Class::Click => "d.restricted",
             Class::ConversionDetails => {
-                "EXISTS (SELECT 1 FROM click c WHERE c.tenant = d.tenant AND c.issued_at_ticks = d.issued_at_ticks \
-                 AND c.click_id = d.click_id AND c.restricted)"
+                // Where the click had its time before, the restriction stands in the row itself.
+                "(d.restricted OR EXISTS (SELECT 1 FROM click c WHERE c.tenant = d.tenant AND c.issued_at_ticks = d.issued_at_ticks \
+                 AND c.click_id = d.click_id AND c.restricted))"
+            }
+            // By the order the restriction can be lifted again, and by nothing else where the token has expired.
+            Class::Idempotency => {
+                "(EXISTS (SELECT 1 FROM click c WHERE c.tenant = d.tenant AND c.issued_at_ticks = d.issued_at_ticks \
+                 AND c.click_id = d.click_id AND c.restricted) OR EXISTS (SELECT 1 FROM conversion v \
+                 WHERE v.tenant = d.tenant AND v.issued_at_ticks = d.issued_at_ticks AND v.click_id = d.click_id \
+                 AND v.restricted))"
             }
             _ => "1 = 0",
         }

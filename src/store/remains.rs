@@ -3,16 +3,19 @@
 //! A deleted row stays in its page until something else is written there; a plain VACUUM left one in eight to be found. So
 //! a month's salts are written anew as a whole, since with a salt the ciphertexts in old pages and log segments could be
 //! opened, and without it they cannot. VACUUM FULL would keep clicks waiting for as long as it writes; here they are copied
-//! beside the traffic, and the tables change places in a moment. The other tables' dead rows are freed. A month's debt
-//! ends only with those erasures that were there before its rewriting began.
+//! beside the traffic, and the tables change places in a moment. The other tables' dead rows are freed. Keys that were
+//! destroyed or wrapped anew, and what named somebody in a case, lie in small tables, for which VACUUM FULL will do. A debt
+//! ends only with those that were there before its rewriting began.
 
 use std::time::Duration;
 
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Postgres, Row};
 use uuid::Uuid;
 
 use super::connect::{Pools, Store, StoreError, month_start_s};
+use super::tx::Tx;
 use crate::domain::ids::{TICKS_PER_SECOND, ticks_of};
 
 /// The number of the advisory lock: one node rewrites at a time.
@@ -27,10 +30,20 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How old a click may be at most when its row is committed, in milliseconds; far more than its caller waits.
 const EDGE_MS: i64 = 600_000;
 
+/// What stands for a month where no month's salts are owed, but the small tables.
+const SMALL: i64 = -1;
+/// Tables with wrapped keys and sealed names.
+const SMALL_TABLES: [&str; 4] = [
+    "wrapped_key",
+    "subject_request",
+    "subject_request_event",
+    "subject_request_callback",
+];
+
 /// A month that is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Owed {
-    /// The month, as partitions are named.
+    /// The month, as partitions are named; -1 for keys and cases.
     pub month: i64,
     /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
@@ -58,6 +71,22 @@ pub struct LogSegments {
     pub archived: bool,
 }
 
+impl Tx {
+    /// Notes that PostgreSQL's pages still hold keys that this destroys or wraps anew, or what named somebody in a case that
+    /// this empties.
+    pub async fn owe_keys_and_cases(&self, debt: Uuid, now_ms: i64) -> Result<(), StoreError> {
+        const OWE: &str = "INSERT INTO remains (month, erasure_id, owed_since_ms) VALUES ($1, $2, $3)";
+        let connection = self.connection();
+        let backend = connection.get_database_backend();
+        if backend == DatabaseBackend::Postgres {
+            let values = vec![SMALL.into(), debt.into(), now_ms.into()];
+            let owe = Statement::from_sql_and_values(backend, OWE, values);
+            connection.execute_raw(owe).await?;
+        }
+        Ok(())
+    }
+}
+
 impl Store {
     /// The months that are owed, oldest debt first. None on SQLite, which leaves nothing behind.
     pub async fn owed(&self) -> Result<Vec<Owed>, StoreError> {
@@ -76,7 +105,7 @@ impl Store {
             .collect()
     }
 
-    /// Writes a month's salts anew and frees the dead rows of the other tables.
+    /// Writes a month's salts anew and frees the dead rows of the other tables; or writes the small tables anew.
     pub async fn rewrite_month(&self, month: i64, now_ms: i64) -> Result<Rewritten, StoreError> {
         let Pools::Postgres { pool, .. } = &self.pools else {
             return Ok(Rewritten::Done);
@@ -194,6 +223,12 @@ async fn statements(
             let number = name.strip_prefix(prefix)?.strip_prefix("_m")?;
             number.parse::<i64>().ok()
         };
+        if month == SMALL {
+            if SMALL_TABLES.contains(&name.as_str()) {
+                found.push(format!("VACUUM (FULL) {table}"));
+            }
+            continue;
+        }
         // Months without a partition of their own stand there; it is empty where they have one.
         let in_default = |prefix: &str| name.strip_prefix(prefix) == Some("_default");
         if of("salt_block") == Some(month) {

@@ -87,7 +87,7 @@ async fn a_killed_restore_is_whole_or_none() {
     let mut people = People::come(&server, 40).await;
     let backup = text(&setting.backup());
     let all = setting.salts().await;
-    people.erase_half(&server).await;
+    people.erase_half(&server, &setting).await;
     let left = setting.salts().await;
     server.stop();
     let erased: Vec<_> = all.into_iter().filter(|salt| !left.contains(salt)).collect();
@@ -127,7 +127,7 @@ async fn a_killed_restore_into_postgresql_serves_nobody() {
     let server = setting.serve();
     let mut people = People::come(&server, 10).await;
     let backup = text(&setting.backup());
-    people.erase_half(&server).await;
+    people.erase_half(&server, &setting).await;
     server.stop();
     setting.lose_database().await;
     let command = || setting.command(&["restore", &backup]);

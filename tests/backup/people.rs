@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::client::Caller;
 use crate::place::{Server, token_in};
+use crate::setting::Setting;
 use crate::world;
+
+/// Ways to be erased.
+const DOORS: usize = 9;
 
 struct Person {
     token: String,
@@ -19,6 +23,49 @@ struct Person {
 
 /// People whose orders are known.
 pub struct People(Vec<Person>);
+
+/// Erases somebody by one of the doors.
+async fn erase(person: &Person, door: usize, server: &Server, setting: &Setting) {
+    let (shop, privacy) = (server.holder(world::SHOP), server.holder(world::PRIVACY));
+    let (token, order) = (person.token.as_str(), person.order.as_str());
+    match door {
+        0 => {
+            let signal = json!({"token": token, "consent": "denied"});
+            let answer = shop.post("/v1/consent-signals", &signal).await;
+            assert_eq!(answer.member("outcome"), "applied", "{}", answer.text());
+        }
+        1 => {
+            let signal = json!({"customer_ref": order, "consent": "denied"});
+            let answer = shop.post("/v1/consent-signals", &signal).await;
+            assert_eq!(answer.member("outcome"), "applied", "{}", answer.text());
+        }
+        2 => {
+            let pairs = [("token", token), ("order_id", "late"), ("consent", "denied")];
+            shop.postback(&pairs).await.is(403, "refused", "consent_denied");
+        }
+        3 => erased(&privacy, &json!({"token": token})).await,
+        4 => erased(&privacy, &json!({"order_id": order, "reason": "objection"})).await,
+        5 => erased(&privacy, &json!({"customer_ref": order})).await,
+        6 | 7 => {
+            let kind = ["erasure", "objection"][door - 6];
+            let asked = json!({"kind": kind, "customer_ref": order});
+            let asked = privacy.post("/v1/subject-requests", &asked).await;
+            let path = format!("/v1/subject-requests/{}/execution", asked.member("id"));
+            let done = privacy.post(&path, &json!({})).await.json();
+            assert_eq!(done["request"]["status"], "completed", "{done}");
+        }
+        _ => {
+            let args = ["erase", "--json", "--tenant", "acme", "--shop", "main", "--order"];
+            let told = setting.json(&[&args[..], &[order]].concat());
+            assert_eq!(told["clicks"], 1, "{told}");
+        }
+    }
+}
+
+async fn erased(privacy: &Caller, body: &Value) {
+    let answer = privacy.post("/v1/erasures", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
 
 async fn click(visitor: &Caller) -> String {
     let answer = visitor.get("/c/Ab3xK9?consent=granted").await;
@@ -51,28 +98,20 @@ impl People {
         Self(people)
     }
 
-    /// Every second one, by three doors in turn: a consent signal with the token, one with the customer reference, and a
-    /// "no" at a postback.
-    pub async fn erase_half(&mut self, server: &Server) {
-        let shop = server.holder(world::SHOP);
-        for (place, person) in self.0.iter_mut().enumerate().filter(|(place, _)| place % 2 == 0) {
-            let token = person.token.as_str();
-            match place % 3 {
-                0 => {
-                    let signal = json!({"token": token, "consent": "denied"});
-                    let answer = shop.post("/v1/consent-signals", &signal).await;
-                    assert_eq!(answer.member("outcome"), "applied", "{}", answer.text());
-                }
-                1 => {
-                    let signal = json!({"customer_ref": person.order, "consent": "denied"});
-                    let answer = shop.post("/v1/consent-signals", &signal).await;
-                    assert_eq!(answer.member("outcome"), "applied", "{}", answer.text());
-                }
-                _ => {
-                    let pairs = [("token", token), ("order_id", "late"), ("consent", "denied")];
-                    shop.postback(&pairs).await.is(403, "refused", "consent_denied");
-                }
-            }
+    /// Every second one, by every door in turn.
+    pub async fn erase_half(&mut self, server: &Server, setting: &Setting) {
+        let half = self.0.iter_mut().step_by(2);
+        for (place, person) in half.enumerate() {
+            erase(person, place % DOORS, server, setting).await;
+            person.is_erased = true;
+        }
+    }
+
+    /// Everybody who is left.
+    pub async fn erase_rest(&mut self, server: &Server, setting: &Setting) {
+        let rest = self.0.iter_mut().filter(|person| !person.is_erased);
+        for (place, person) in rest.enumerate() {
+            erase(person, place % DOORS, server, setting).await;
             person.is_erased = true;
         }
     }

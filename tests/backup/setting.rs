@@ -8,9 +8,12 @@ use einklang::app::config::sqlite_url;
 use serde_json::Value;
 
 use crate::binary::einklang;
+use crate::holdings::Holdings;
 use crate::ledger::{Reader, execute};
+use crate::needles::files;
 use crate::place::{Place, Server};
-use crate::{contains, postgres, world};
+use crate::scan::Scanner;
+use crate::{postgres, world};
 
 /// A place with a database.
 pub struct Setting {
@@ -34,6 +37,10 @@ impl Setting {
         setting
     }
 
+    pub fn is_embedded(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+
     pub fn data(&self) -> PathBuf {
         self.place.data()
     }
@@ -44,7 +51,7 @@ impl Setting {
     }
 
     fn options(&self) -> Vec<String> {
-        if self.url.starts_with("sqlite:") {
+        if self.is_embedded() {
             return Vec::new();
         }
         let tools = postgres::binaries();
@@ -119,31 +126,48 @@ impl Setting {
         )
     }
 
-    /// How many of these salts are anywhere: on SQLite in any file of the data folder, free pages included.
-    pub async fn found(&self, salts: &[Vec<u8>]) -> usize {
-        if !self.url.starts_with("sqlite:") {
-            let there = self.salts().await;
-            return salts.iter().filter(|salt| there.contains(salt)).count();
+    /// What the database holds of people.
+    pub async fn holdings(&self) -> Holdings {
+        Holdings::of(&self.reader().await).await
+    }
+
+    /// How many of these are anywhere in any byte: of the folder, and on PostgreSQL of the server's files.
+    pub async fn found(&self, these: &[Vec<u8>]) -> usize {
+        let mut scanner = Scanner::default();
+        for one in these {
+            scanner.add("found", one);
         }
-        let mut files = Vec::new();
-        let mut folders = vec![self.data()];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).expect("a folder") {
-                let path = entry.expect("an entry").path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    files.push(fs::read(path).expect("read"));
-                }
+        let mut contents = files(&self.folder());
+        if !self.is_embedded() {
+            let reader = self.reader().await;
+            let folder = reader.texts("SHOW data_directory").await.pop().expect("a folder");
+            for (name, bytes) in files(Path::new(&folder)) {
+                contents.insert(format!("postgresql/{name}"), bytes);
             }
         }
-        let is_found = |salt: &&Vec<u8>| files.iter().any(|file| contains(file, salt));
-        salts.iter().filter(is_found).count()
+        scanner.search(&contents).get("found").map_or(0, |found| found.0)
+    }
+
+    /// What was in the lost database is in no log segment of the server's either, which has lost nothing but it.
+    pub async fn forget_segments(&self) {
+        if self.is_embedded() {
+            return;
+        }
+        for sql in [
+            "ALTER SYSTEM SET wal_recycle = off",
+            "SELECT pg_reload_conf()",
+            "CHECKPOINT",
+            "SELECT pg_switch_wal()",
+            "CHECKPOINT",
+            "CHECKPOINT",
+        ] {
+            execute(&self.url, sql).await;
+        }
     }
 
     /// The database is gone, as if its disk had died.
     pub async fn lose_database(&self) {
-        if self.url.starts_with("sqlite:") {
+        if self.is_embedded() {
             for ending in ["", "-wal", "-shm"] {
                 let path = self.data().join(format!("einklang.db{ending}"));
                 if path.exists() {

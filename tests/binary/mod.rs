@@ -13,7 +13,8 @@ use serde_json::Value;
 /// Ports of the system's choice.
 pub const FREE_PORTS: [&str; 2] = ["--listen=127.0.0.1:0", "--management-listen=127.0.0.1:0"];
 
-/// The command, without anything of the caller's environment that would configure it.
+/// The command, without anything of the caller's environment that would configure it. What it writes for a moment lies in
+/// its folder, too, so that a search of the folder is a search of everything.
 pub fn einklang<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_einklang"));
     for (name, _) in std::env::vars_os() {
@@ -21,7 +22,7 @@ pub fn einklang<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S
             command.env_remove(name);
         }
     }
-    command.args(args).current_dir(folder);
+    command.args(args).current_dir(folder).env("TMPDIR", folder);
     command
 }
 

@@ -1,5 +1,6 @@
 //! Requests of people over the API: what each kind does, what is shown of it and to whom, and what is left when it is over.
 
+use einklang::domain::retention::Class;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -267,6 +268,55 @@ both!(
         for action in ["click.restricted", "click.unrestricted"] {
             assert_eq!(app.ledger.leaves(action).await, 1, "{action}");
         }
+    }
+);
+
+both!(
+    a_restriction_holds_where_only_an_order_is_left,
+    async |app: &TestApp| {
+        for name in ["A-1", "B-1"] {
+            let token = app.token("Ab3xK9").await;
+            order(app, &token, name, name)
+                .await
+                .is(200, "recorded", "accepted");
+        }
+        app.clock.advance_seconds(60 * DAY);
+        app.purge().await;
+        assert_eq!(app.ledger.count("click", "1 = 1").await, 0, "they had their time");
+        for _ in 0..2 {
+            let kind = json!({"kind": "restriction", "order_id": "A-1"});
+            assert_eq!(done(app, kind).await, 1, "there is something to restrict");
+        }
+        assert_eq!(app.ledger.leaves("click.restricted").await, 1, "once");
+        // Beyond the time of conversions, and of orders.
+        app.clock.advance_seconds(60 * DAY);
+        let purged = app.purge().await;
+        let left = |class| {
+            let of_class = purged.classes.iter().filter(|one| one.class == class);
+            of_class.map(|one| one.left_restricted).sum::<u64>()
+        };
+        assert_eq!((left(Class::ConversionDetails), left(Class::Idempotency)), (1, 1));
+        assert_eq!(app.ledger.count("conversion", "NOT purged").await, 1);
+        assert_eq!(
+            app.ledger.count("conversion", "restricted AND NOT purged").await,
+            1
+        );
+        let lift = json!({"kind": "restriction", "lift": true, "order_id": "A-1"});
+        assert_eq!(done(app, lift).await, 1);
+        assert_eq!(app.ledger.leaves("click.unrestricted").await, 1);
+        app.purge().await;
+        assert_eq!(
+            app.ledger.count("conversion", "NOT purged OR restricted").await,
+            0
+        );
+        for table in ["click_salt", "order_key"] {
+            assert_eq!(app.ledger.count(table, "1 = 1").await, 0, "{table}");
+        }
+        // Nothing is held any more, and nothing can be restricted.
+        assert_eq!(
+            done(app, json!({"kind": "restriction", "order_id": "A-1"})).await,
+            0
+        );
     }
 );
 

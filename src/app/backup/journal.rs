@@ -7,7 +7,7 @@ use super::manifest::time_text;
 use crate::app::config::Config;
 use crate::app::erasure_journal::{self, JournalError, NodeJournal};
 use crate::domain::ids::ClickId;
-use crate::domain::journal::{Act, Suppressed, click_reference};
+use crate::domain::journal::{Act, Suppressed, click_reference, complete_since};
 use crate::domain::keys::Secret;
 use crate::flow::restore::Done;
 
@@ -127,11 +127,19 @@ fn gap(
     if key_name.is_some_and(|wanted| wanted != key.fingerprint()) {
         return Some(Gap::OtherKey(key_file()));
     }
-    let late = |node: &&NodeJournal| node.lines.first().is_none_or(|line| line.at_ms > taken_at_ms);
-    let late = nodes.iter().find(late)?;
-    let begins = late
-        .lines
-        .first()
-        .map_or_else(|| "an unknown time".to_owned(), |line| time_text(line.at_ms));
-    Some(Gap::BeginsLate(late.path.clone(), begins))
+    nodes
+        .chunk_by(|one, other| one.node == other.node)
+        .find_map(|files| late(files, taken_at_ms))
+}
+
+/// What a node's files lack for a backup of this moment.
+fn late(files: &[NodeJournal], taken_at_ms: i64) -> Option<Gap> {
+    let found: Vec<_> = files.iter().map(NodeJournal::found).collect();
+    let (head, since_ms) = complete_since(&found)?;
+    if since_ms.is_some_and(|since_ms| since_ms <= taken_at_ms) {
+        return None;
+    }
+    let path = files.iter().find(|file| file.number == head.number)?.path.clone();
+    let begins = since_ms.map_or_else(|| "an unknown time".to_owned(), time_text);
+    Some(Gap::BeginsLate(path, begins))
 }

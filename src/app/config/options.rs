@@ -105,6 +105,9 @@ pub struct Options {
     /// The file of the erasure journal's key, kept out of every backup of the database [default: journal.key in the data folder].
     #[arg(long, env = "EINKLANG_JOURNAL_KEY_FILE", value_name = "FILE", global = true)]
     pub journal_key_file: Option<PathBuf>,
+    /// Days for which the erasure journal is kept, at least 36 and more than any backup: an older one is not restored [default: 400].
+    #[arg(long, env = "EINKLANG_JOURNAL_DAYS", value_name = "DAYS", global = true)]
+    pub journal_days: Option<u32>,
     /// Hours after which PostgreSQL keeps nothing of an erasure in its pages any more; `doctor` and a metric watch it [default: 24].
     #[arg(long, env = "EINKLANG_REMAINS_HOURS", value_name = "HOURS", global = true)]
     pub remains_hours: Option<u32>,

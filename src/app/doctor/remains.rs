@@ -1,29 +1,54 @@
 //! What erasures left behind, and the journal that a restore needs.
 
+use std::path::Path;
+
 use super::{Sheet, State};
 use crate::app::cli::chain;
 use crate::app::config::Config;
-use crate::app::erasure_journal;
+use crate::app::erasure_journal::{self, NodeJournal};
 use crate::app::system::SystemClock;
+use crate::domain::journal::Act;
 use crate::flow::Clock;
 use crate::store::Store;
 
-/// The journal can be read as a whole, and its key is there.
+/// The journal can be read as a whole, no file of it is missing, and its key is there.
 pub(super) fn journal(config: &Config, sheet: &mut Sheet) {
-    let read = erasure_journal::read(&config.erasure_journal_dir);
+    let read = erasure_journal::read_all(&config.erasure_journal_dir);
     let key = erasure_journal::key(config);
-    match (read, key) {
-        (Err(error), _) | (_, Err(error)) => sheet.note("erasure_journal", State::Failed, chain(&error)),
-        (Ok(lines), Ok(None)) if !lines.is_empty() => {
-            let sentence = "The erasure journal's key is missing. Put its file back: without it a restored backup would \
-                bring erased people back.";
-            sheet.note("erasure_journal", State::Failed, sentence);
+    let (files, key) = match (read, key) {
+        (Ok(files), Ok(key)) => (files, key),
+        (Err(error), _) | (_, Err(error)) => {
+            sheet.note("erasure_journal", State::Failed, chain(&error));
+            return;
         }
-        (Ok(lines), Ok(_)) => {
-            let sentence = format!("The erasure journal can be read: {} lines.", lines.len());
-            sheet.note("erasure_journal", State::Ok, sentence);
-        }
-    }
+    };
+    let lines = files.iter().flat_map(|file| &file.lines);
+    let lines = lines.filter(|line| line.act != Act::Opened).count();
+    let (state, sentence) = if key.is_none() && lines > 0 {
+        let sentence = "The erasure journal's key is missing. Put its file back: without it a restored backup would bring \
+                        erased people back.";
+        (State::Failed, sentence.to_owned())
+    } else if let Some(behind) = missing(&files) {
+        let sentence = format!(
+            "The erasure journal lacks the file that follows {}. Put it back from where it was copied: a backup from \
+             before it cannot be restored.",
+            behind.display()
+        );
+        (State::Failed, sentence)
+    } else {
+        let sentence = format!("The erasure journal can be read: {lines} lines.");
+        (State::Ok, sentence)
+    };
+    sheet.note("erasure_journal", state, sentence);
+}
+
+/// The file behind which a node's next one is missing.
+fn missing(files: &[NodeJournal]) -> Option<&Path> {
+    let gap = |pair: &&[NodeJournal]| match pair {
+        [one, next] => one.node == next.node && one.number + 1 != next.number,
+        _ => false,
+    };
+    files.windows(2).find(gap).map(|pair| pair[0].path.as_path())
 }
 
 /// On PostgreSQL nothing is left in pages or log segments after the horizon.
@@ -40,8 +65,8 @@ pub(super) async fn remains(config: &Config, store: &Store, clock: &SystemClock,
             Some(owed) => {
                 let hours = (now_ms - owed.since_ms) / 3_600_000;
                 let sentence = format!(
-                    "Salts that were deleted {hours} hours ago still lie in pages of PostgreSQL (remains_hours is {}). A \
-                     server that runs writes them anew; look into its log, and for transactions that stay open.",
+                    "Salts or keys that were deleted {hours} hours ago still lie in pages of PostgreSQL (remains_hours is {}). \
+                     A server that runs writes them anew; look into its log, and for transactions that stay open.",
                     config.remains_hours
                 );
                 sheet.note("erasure_remains", State::Failed, sentence);

@@ -180,11 +180,16 @@ impl RequestsFlow {
             self.queue(&tx, &tenant, &case, &subject.unwrap_or_default())
                 .await?;
         }
+        let is_emptied = old.subject.is_some() && case.subject.is_none();
+        if is_emptied {
+            tx.owe_keys_and_cases(self.live.new_id(), case.updated_at_ms)
+                .await?;
+        }
         let Some(trail) = Trail::from_entries(entries) else {
             return Ok(case);
         };
         tx.commit_with(&trail).await?;
-        if old.subject.is_some() && case.subject.is_none() {
+        if is_emptied {
             self.scrub().await;
         }
         Ok(case)

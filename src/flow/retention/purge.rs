@@ -343,6 +343,7 @@ impl Purger {
                 .event(tenant.number(), "key.destroyed", &self.actor, "destroyed");
             event.object = Some(format!("epoch:{month}"));
             event.reason = Some("retention");
+            tx.owe_keys_and_cases(self.live.new_id(), now_ms).await?;
             tx.end_purge(self.holder).await?;
             tx.touch_routing().await?;
             tx.commit_with(&event.into()).await?;

@@ -144,6 +144,8 @@ impl Filling {
         let connection = Connection::open_with_flags(file, flags)?;
         connection.pragma_update(None, "journal_mode", "OFF")?;
         connection.pragma_update(None, "synchronous", "OFF")?;
+        // A page that is split leaves copies behind of what moves, which the replay of the journal would not reach.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         // Rows come table by table; that they refer to one another was held when they were first written.
         connection.pragma_update(None, "foreign_keys", "OFF")?;
         connection.execute_batch("BEGIN")?;

@@ -93,4 +93,38 @@ impl Batch {
         })
         .await
     }
+
+    /// Sets or lifts the restriction of the conversions of clicks that had their time; returns how many such conversions
+    /// there are, and how many of them it changed.
+    pub async fn restrict_conversions(
+        &mut self,
+        clicks: &[ClickKey],
+        restricted: bool,
+    ) -> Result<(u64, u64), StoreError> {
+        if clicks.is_empty() {
+            return Ok((0, 0));
+        }
+        let rows = Rows {
+            before: "WITH k(t, i, c) AS (",
+            cells: key_cells(clicks),
+            after: ") SELECT v.tenant, v.restricted FROM k CROSS JOIN conversion v \
+                    WHERE v.tenant = k.t AND v.issued_at_ticks = k.i AND v.click_id = k.c",
+        };
+        let found: Vec<(i64, bool)> = self.look_up(&rows).await?;
+        let after = if restricted {
+            ") UPDATE conversion SET restricted = TRUE WHERE NOT restricted \
+             AND (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
+        } else {
+            ") UPDATE conversion SET restricted = FALSE WHERE restricted \
+             AND (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)"
+        };
+        let changed = self
+            .write(&Rows {
+                before: "WITH k(t, i, c) AS (",
+                cells: key_cells(clicks),
+                after,
+            })
+            .await?;
+        Ok((found.len() as u64, changed))
+    }
 }

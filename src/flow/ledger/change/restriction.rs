@@ -48,12 +48,22 @@ impl Work {
         clicks.dedup();
         // Locked like an erasure: a postback on another node either stands before this or finds the restriction.
         let living = self.batch.click_facts(&mut clicks, true).await?;
+        // A click may have had its time while an order's details have not: then those are frozen themselves.
+        let over: Vec<ClickKey> = clicks
+            .iter()
+            .filter(|click| !living.contains_key(*click))
+            .copied()
+            .collect();
+        let (orders, orders_changed) = self
+            .batch
+            .restrict_conversions(&over, restrict.restricted)
+            .await?;
         clicks.retain(|click| {
             living
                 .get(click)
                 .is_some_and(|facts| facts.restricted != restrict.restricted)
         });
-        let changed = self.batch.restrict_clicks(&clicks, restrict.restricted).await?;
+        let changed = self.batch.restrict_clicks(&clicks, restrict.restricted).await? + orders_changed;
         for click in &clicks {
             if let Some(facts) = self.clicks.get_mut(click) {
                 facts.restricted = restrict.restricted;
@@ -74,7 +84,9 @@ impl Work {
             self.entries.push(event.into());
         }
         let clicks = u64::try_from(living.len()).unwrap_or(u64::MAX);
-        Ok(Reply::Restricted { clicks })
+        Ok(Reply::Restricted {
+            clicks: clicks.saturating_add(orders),
+        })
     }
 
     async fn clicks_named(
