@@ -287,7 +287,8 @@ async fn details(url: &str, most: usize) -> usize {
             .json();
         for item in page["items"].as_array().expect("items") {
             let id = item["id"].as_str().expect("an id");
-            let record = privacy.get(&format!("/v1/consent-records/{id}")).await.json();
+            let path = format!("/v1/consent-records/{id}?reason=verification");
+            let record = privacy.get(&path).await.json();
             assert!(record["evidence"].is_object(), "{record}");
             seen += 1;
         }

@@ -136,9 +136,9 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_erasure", READ),
     ("read_erasure_certificate", READ),
     ("list_consent_records", READ),
-    // An auditor sees it without what was sealed.
+    // What was sealed is shown to those alone who may look (`look::DOORS`).
     ("read_consent_record", READ),
-    ("read_consent_receipt", &[Manager, Privacy]),
+    ("read_consent_receipt", &[Privacy]),
     ("replay_consent_record", READ),
     ("read_consent_proof", READ),
     // Whoever handles signals may look into one; it says nothing of the tenant.

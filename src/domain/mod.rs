@@ -25,6 +25,7 @@ pub mod key_life;
 pub mod keyring;
 pub mod keys;
 pub mod landing;
+pub mod look;
 pub mod money;
 pub mod object;
 pub mod policy;

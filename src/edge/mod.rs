@@ -16,6 +16,7 @@ pub mod health;
 pub mod inbound;
 pub mod keys;
 pub mod listener;
+mod looks;
 pub mod objects;
 pub mod openapi;
 pub mod opendsr;

@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use self::answer::{ConsentProof, ConsentRecord, ConsentRecordPage, ConsentReplay};
 use self::receipt::ConsentReceipt;
 use super::auth::Authenticated;
+use super::looks::{LookQuery, MaybeLookQuery, NO_STORE, NoStore};
 use super::objects::answers::{Invalid, NotFound};
 use super::objects::fields::{Moment, ShopId};
 use super::problem::Problem;
@@ -172,13 +173,13 @@ async fn list_consent_records(
 
 /// Read a consent record
 ///
-/// With what the decision was made on: every kind of signal as it was understood, the TC string's banner, list, dates and
-/// standing towards the tenant, the notice, the decoder. The manager and privacy roles see that, and each reading is in
-/// the audit trail; an auditor sees the record without it.
+/// With a `reason`, the privacy role also sees what the decision was made on: every kind of signal as it was understood,
+/// the TC string's banner, list, dates and standing towards the tenant, the notice, the decoder. Each such look is in the
+/// audit trail before it is shown; who may not look is refused. Without a reason nothing of what was sealed is shown.
 #[utoipa::path(get, path = "/v1/consent-records/{id}", operation_id = "read_consent_record", tag = "consent-records",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The record's id.", min_length = 64, max_length = 96,
-        pattern = "^csr_[A-Za-z0-9_-]{60,92}$")),
+        pattern = "^csr_[A-Za-z0-9_-]{60,92}$"), MaybeLookQuery),
     responses(
         (status = 200, description = "The record.", body = ConsentRecord, example = json!(ConsentRecord::example())),
         Invalid, NotFound, Erased,
@@ -188,19 +189,23 @@ async fn read_consent_record(
     Authenticated(principal): Authenticated,
     Named(request): Named,
     Id(id): Id<RecordId>,
-) -> Result<Json<ConsentRecord>, Problem> {
-    let shown = flow.read(&principal, &id, request).await?;
-    Ok(Json(ConsentRecord::of(&shown)))
+    Query(query): Query<MaybeLookQuery>,
+) -> Result<(NoStore, Json<ConsentRecord>), Problem> {
+    let look = query.look()?;
+    let shown = flow.read(&principal, &id, look, request).await?;
+    let unmasked = look.is_some_and(|look| look.unmasked);
+    Ok((NO_STORE, Json(ConsentRecord::of(&shown, unmasked))))
 }
 
 /// Issue a consent receipt
 ///
-/// What the person may be given: an ISO/IEC TS 27560 receipt in terms of W3C's Data Privacy Vocabulary, with the
-/// controller from the tenant's configuration. Each issuing is in the audit trail.
+/// What the person may be given, whole with `unmasked=true`: an ISO/IEC TS 27560 receipt in terms of W3C's Data Privacy
+/// Vocabulary, with the controller from the tenant's configuration. Each issuing is in the audit trail with its reason
+/// before anything is shown.
 #[utoipa::path(get, path = "/v1/consent-records/{id}/receipt", operation_id = "read_consent_receipt",
     tag = "consent-records", security(("bearer" = [])),
     params(("id" = String, Path, description = "The record's id.", min_length = 64, max_length = 96,
-        pattern = "^csr_[A-Za-z0-9_-]{60,92}$")),
+        pattern = "^csr_[A-Za-z0-9_-]{60,92}$"), LookQuery),
     responses(
         (status = 200, description = "The receipt.", body = ConsentReceipt, example = json!(ConsentReceipt::example())),
         Invalid, NotFound, Erased,
@@ -210,9 +215,11 @@ async fn read_consent_receipt(
     Authenticated(principal): Authenticated,
     Named(request): Named,
     Id(id): Id<RecordId>,
-) -> Result<Json<ConsentReceipt>, Problem> {
-    let receipt = flow.receipt(&principal, &id, request).await?;
-    Ok(Json(ConsentReceipt::of(&receipt)))
+    Query(query): Query<LookQuery>,
+) -> Result<(NoStore, Json<ConsentReceipt>), Problem> {
+    let look = query.look();
+    let receipt = flow.receipt(&principal, &id, look, request).await?;
+    Ok((NO_STORE, Json(ConsentReceipt::of(&receipt, look.unmasked))))
 }
 
 /// Decide a record again

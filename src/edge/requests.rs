@@ -19,8 +19,9 @@ use self::answer::{SubjectRequest, SubjectRequestPage, SubjectRequestWhole};
 use self::body::{NewSubjectRequest, SubjectRequestChange};
 use self::result::SubjectData;
 use super::auth::Authenticated;
+use super::looks::{LookQuery, NO_STORE, NoStore};
 use super::objects::answers::{Clashing, Gone, Invalid, Missing, NotFound};
-use super::objects::fields::{LookReasonWord, Moment, RequestStatusWord, SubjectRequestId};
+use super::objects::fields::{Moment, RequestStatusWord, SubjectRequestId};
 use super::problem::Problem;
 use super::request::{Id, Json as Body, Named, Query};
 use crate::flow::requests::{By, CaseFilter, RequestsFlow};
@@ -67,21 +68,6 @@ struct RequestsQuery {
         example = "AAAAAAAAADI"
     )]
     cursor: Option<String>,
-}
-
-/// Why somebody looks, and how much is shown.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct LookQuery {
-    /// Why it is looked at; it stands in the audit trail.
-    #[param(value_type = String, max_length = 12, pattern = "^(answer|verification|complaint|authority)$",
-        example = "answer")]
-    reason: LookReasonWord,
-    /// `true`: what people, shops and publishers wrote is shown whole; otherwise all but its beginning is masked.
-    #[serde(default)]
-    #[param(nullable = false, required = false)]
-    unmasked: bool,
 }
 
 /// Take a request
@@ -244,10 +230,9 @@ async fn read_subject_request_result(
     Named(request): Named,
     Id(id): Id<SubjectRequestId>,
     Query(query): Query<LookQuery>,
-) -> Result<([(header::HeaderName, &'static str); 1], Json<SubjectData>), Problem> {
-    let held = flow
-        .held(&principal, id.into(), query.reason.0, query.unmasked, request)
-        .await?;
-    let body = SubjectData::of(&held, query.unmasked);
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(body)))
+) -> Result<(NoStore, Json<SubjectData>), Problem> {
+    let look = query.look();
+    let held = flow.held(&principal, id.into(), look, request).await?;
+    let body = SubjectData::of(&held, look.unmasked);
+    Ok((NO_STORE, Json(body)))
 }

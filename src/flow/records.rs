@@ -1,7 +1,7 @@
 //! Consent records: finding them, showing them to those who may see them, deciding them again.
 //!
-//! Promise: an auditor sees a person's click as a commitment and nothing of what was sealed; whoever sees what was sealed
-//! stands in the audit trail with it, before it is shown.
+//! Promise: a person's click is shown as a commitment and nothing of what was sealed, unless somebody looks who may and
+//! says why; that stands in the audit trail before it is shown.
 
 mod proof;
 pub mod replay;
@@ -14,11 +14,12 @@ use uuid::Uuid;
 
 use super::conversion::{DEFAULT_GOAL, goals_named};
 use super::{FlowError, Live};
-use crate::domain::access::{Principal, Role};
+use crate::domain::access::Principal;
 use crate::domain::campaign::{Controller, Shop};
 use crate::domain::consent::ConsentState;
 use crate::domain::event::{LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickKey, RecordId, RequestId};
+use crate::domain::look::{Look, may_look};
 use crate::domain::policy::Policy;
 use crate::domain::record::{Opened, Record, RecordKey, RecordKind, Redone, redo};
 use crate::domain::refusal::Reason;
@@ -144,19 +145,23 @@ impl RecordsFlow {
         })
     }
 
-    /// One record, with what was sealed unless an auditor asks.
+    /// One record; with what was sealed for whoever looks, and may.
     pub async fn read(
         &self,
         principal: &Principal,
         id: &RecordId,
+        look: Option<Look>,
         request: RequestId,
     ) -> Result<Shown, FlowError> {
+        if look.is_some() && !may_look(principal.role, "read_consent_record") {
+            return Err(FlowError::Refused(Reason::Forbidden));
+        }
         let tenant = self.tenant(principal)?;
         let mut shown = self.find(&tenant, id).await?;
-        if principal.role != Role::Auditor {
-            shown.opened = shown.record.open(&tenant.keys);
-            self.note_reading(principal, &shown, "consent_record.read", request)
+        if look.is_some() {
+            self.note_reading(principal, &shown, "consent_record.read", look, request)
                 .await?;
+            shown.opened = shown.record.open(&tenant.keys);
         }
         Ok(shown)
     }
@@ -166,14 +171,15 @@ impl RecordsFlow {
         &self,
         principal: &Principal,
         id: &RecordId,
+        look: Look,
         request: RequestId,
     ) -> Result<Receipt, FlowError> {
         let tenant = self.tenant(principal)?;
         let mut shown = self.find(&tenant, id).await?;
         let policy = self.policy(&tenant, &shown.record).await?;
-        shown.opened = shown.record.open(&tenant.keys);
-        self.note_reading(principal, &shown, "consent_receipt.issued", request)
+        self.note_reading(principal, &shown, "consent_receipt.issued", Some(look), request)
             .await?;
+        shown.opened = shown.record.open(&tenant.keys);
         Ok(Receipt {
             shown,
             policy,
@@ -190,7 +196,7 @@ impl RecordsFlow {
     ) -> Result<Replayed, FlowError> {
         let tenant = self.tenant(principal)?;
         let shown = self.find(&tenant, id).await?;
-        self.note_reading(principal, &shown, "consent_record.replayed", request)
+        self.note_reading(principal, &shown, "consent_record.replayed", None, request)
             .await?;
         let policy = self.policy(&tenant, &shown.record).await?;
         let inputs = shown.record.open(&tenant.keys).and_then(|opened| opened.inputs);
@@ -300,10 +306,12 @@ impl RecordsFlow {
         principal: &Principal,
         shown: &Shown,
         action: &'static str,
+        look: Option<Look>,
         request: RequestId,
     ) -> Result<(), FlowError> {
         let actor = principal.actor();
         let mut event = self.live.event(principal.tenant, action, &actor, "shown");
+        event.changes = look.map(Look::changes).unwrap_or_default();
         event.commitment.clone_from(&shown.commitment);
         event.request_id = Some(request.to_string());
         let tx = self.live.store().begin().await?;

@@ -368,8 +368,8 @@ both!(
         let record = app.manager().get("/v1/consent-records?limit=1").await.json();
         let id = text(&record["items"][0], "id");
         assert_eq!(
-            app.manager()
-                .get(&format!("/v1/consent-records/{id}"))
+            app.privacy()
+                .get(&format!("/v1/consent-records/{id}?reason=verification"))
                 .await
                 .status,
             200

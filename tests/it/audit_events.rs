@@ -118,7 +118,7 @@ async fn looks(app: &TestApp, token: &str) {
         .await
         .json();
     let id = list["items"][0]["id"].as_str().expect("a record").to_owned();
-    for more in ["", "/receipt", "/replay"] {
+    for more in ["?reason=complaint", "/receipt?reason=answer", "/replay"] {
         let answer = privacy.get(&format!("/v1/consent-records/{id}{more}")).await;
         assert_eq!(answer.status, 200, "{more}");
     }

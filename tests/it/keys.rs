@@ -37,7 +37,7 @@ pub async fn every_record_opens(app: &TestApp) -> usize {
         let id = item["id"].as_str().expect("an id");
         let record = app
             .privacy()
-            .get(&format!("/v1/consent-records/{id}"))
+            .get(&format!("/v1/consent-records/{id}?reason=verification"))
             .await
             .json();
         assert!(record["evidence"].is_object(), "{record}");

@@ -42,6 +42,7 @@ mod hostile_tokens;
 mod key_sources;
 mod keys;
 mod log_keeping;
+mod looks;
 mod oidc;
 mod opendsr;
 mod order_of_checks;

@@ -282,60 +282,6 @@ both!(a_person_or_a_time_leads_to_the_records, async |app: &TestApp| {
 });
 
 both!(
-    what_was_sealed_is_shown_to_some_and_noted,
-    async |app: &TestApp| {
-        let tc = string(&[1, 7], 30);
-        let query = format!("gdpr=1&notice=n-7&gdpr_consent={tc}");
-        let token = app.click("Ab3xK9", &query).await.token.expect("tracked");
-        let found = items(&app.manager(), &format!("token={token}")).await;
-        let id = found[0]["id"].as_str().expect("an id").to_owned();
-        assert!(found[0].get("evidence").is_none(), "not in lists");
-        let path = format!("{PATH}/{id}");
-        let before = app.ledger.leaves("consent_record.read").await;
-        let seen = get(&app.holder(world::AUDITOR), &path).await;
-        assert_eq!(seen, found[0], "an auditor sees the row");
-        assert_eq!(app.ledger.leaves("consent_record.read").await, before);
-        for (number, caller) in [(1, app.manager()), (2, app.privacy())] {
-            let record = get(&caller, &path).await;
-            let evidence = &record["evidence"];
-            let tcf = &evidence["tcf"];
-            for (member, wanted) in [
-                ("cmp_id", json!(31)),
-                ("cmp_version", json!(1)),
-                ("screen", json!(1)),
-                ("language", json!("EN")),
-                ("vendor_list_version", json!(177)),
-                ("policy_version", json!(5)),
-                ("purposes_consent", json!([1, 7])),
-                ("publisher_country", json!("DE")),
-                ("purpose_one_treatment", json!(false)),
-                (
-                    "standing",
-                    json!({"vendor": 755, "consent": true, "legitimate_interest": false, "disclosed": true, "restrictions": []}),
-                ),
-            ] {
-                assert_eq!(tcf[member], wanted, "{member}");
-            }
-            assert_eq!(
-                (&evidence["notice"], &evidence["gdpr"]),
-                (&json!("n-7"), &json!(true))
-            );
-            assert_eq!(evidence["decoder_version"], 1);
-            assert!(!record.to_string().contains(&tc[..20]), "the text is not kept");
-            assert_eq!(app.ledger.leaves("consent_record.read").await, before + number);
-        }
-        // The click is named as its own leaf names it.
-        let commitment = found[0]["click_commitment"].as_str().expect("a commitment");
-        assert_eq!(app.ledger.leaves(commitment).await, 2, "the two readings");
-        let replay = get(&app.holder(world::AUDITOR), &format!("{path}/replay")).await;
-        assert_eq!(
-            (&replay["comparison"], &replay["again"]["decision"]),
-            (&json!("equal"), &json!("tracked"))
-        );
-    }
-);
-
-both!(
     a_receipt_names_the_controller_and_the_purposes,
     async |app: &TestApp| {
         let tenant = items_of(app, "tenants").await;
@@ -352,7 +298,7 @@ both!(
         let query = format!("gdpr_consent={}", string(&[1, 7], 30));
         app.click("Ab3xK9", &query).await.token.expect("tracked");
         let id = items_of(app, "consent-records").await;
-        let path = format!("{PATH}/{id}/receipt");
+        let path = format!("{PATH}/{id}/receipt?reason=answer&unmasked=true");
         let receipt = get(&app.privacy(), &path).await;
         assert_eq!(receipt["schema_version"], "ISO/IEC TS 27560:2023");
         assert_eq!(
@@ -413,9 +359,12 @@ both!(
         assert_eq!(ids.len(), 3);
         let foreign = app.holder(world::FOREIGN_MANAGER);
         for id in &ids {
-            for more in ["", "/receipt", "/replay"] {
+            for more in ["", "/replay", "?reason=answer", "/receipt?reason=answer"] {
                 let path = format!("{PATH}/{id}{more}");
-                assert_eq!(app.manager().get(&path).await.status, 200, "{path}");
+                assert_eq!(app.privacy().get(&path).await.status, 200, "{path}");
+            }
+            for more in ["", "/replay"] {
+                let path = format!("{PATH}/{id}{more}");
                 foreign.get(&path).await.is(404, "refused", "not_found");
             }
         }
@@ -424,8 +373,8 @@ both!(
         assert_eq!(shop.post("/v1/consent-signals", &denied).await.status, 200);
         assert_eq!(items(&app.manager(), "").await.len(), 0);
         for id in &ids {
-            for more in ["", "/receipt", "/replay"] {
-                let answer = app.manager().get(&format!("{PATH}/{id}{more}")).await;
+            for more in ["", "/replay", "?reason=answer", "/receipt?reason=answer"] {
+                let answer = app.privacy().get(&format!("{PATH}/{id}{more}")).await;
                 answer.is(410, "refused", "consent_withdrawn");
             }
         }

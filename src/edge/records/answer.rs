@@ -87,7 +87,7 @@ pub struct ConsentRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 36, pattern = "^cnv_[0-9a-f]{32}$", nullable = false)]
     conversion_id: Option<String>,
-    /// What the decision was made on, for roles that see it. Left out in lists, and where it was not yet kept.
+    /// What the decision was made on, for whoever looks and may. Left out in lists, and where it was not yet kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     evidence: Option<RecordedEvidence>,
@@ -100,8 +100,13 @@ pub struct ConsentRecord {
 pub struct SignalName(&'static str);
 
 impl ConsentRecord {
+    /// The record of a row of which nothing was opened.
+    pub fn closed(shown: &Shown) -> Self {
+        Self::of(shown, false)
+    }
+
     /// The record of a shown row.
-    pub fn of(shown: &Shown) -> Self {
+    pub fn of(shown: &Shown, unmasked: bool) -> Self {
         let record = &shown.record;
         let kind = record.key.kind();
         let (collector, channel) = match kind {
@@ -112,7 +117,7 @@ impl ConsentRecord {
         let kinds = u16::try_from(record.signal_kinds).unwrap_or(0);
         let evidence = |opened: &Opened| {
             let inputs = opened.inputs.as_ref()?;
-            Some(RecordedEvidence::of(inputs, opened.notice.as_ref()))
+            Some(RecordedEvidence::of(inputs, opened.notice.as_ref(), unmasked))
         };
         Self {
             id: shown.id.to_string(),
@@ -185,7 +190,7 @@ impl ConsentRecordPage {
     /// The answer.
     pub fn of(page: RecordPage) -> Self {
         Self {
-            items: page.items.iter().map(ConsentRecord::of).collect(),
+            items: page.items.iter().map(ConsentRecord::closed).collect(),
             next_cursor: page.next.map(|id| id.to_string()),
         }
     }
@@ -294,7 +299,7 @@ impl ConsentReplay {
             purposes: PurposeAnswers::of_bits(redone.consent_bits),
         };
         Self {
-            record: ConsentRecord::of(&replayed.shown),
+            record: ConsentRecord::closed(&replayed.shown),
             comparison: match replayed.equal {
                 Some(true) => "equal",
                 Some(false) => "different",

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::answer::PurposeAnswers;
 use crate::domain::consent::SignalKind;
+use crate::domain::look::{masked_text, masked_time};
 use crate::domain::signal::record::Inputs;
 use crate::domain::signal::{Collector, Said};
 use crate::domain::tcf::{Flags, RestrictionType, TcFacts};
@@ -72,18 +73,19 @@ pub struct RecordedTcf {
     /// The screen on which the person decided.
     #[schema(minimum = 0, maximum = 63, format = Int32)]
     screen: u8,
-    /// The language in which the person was asked.
-    #[schema(max_length = 2, pattern = "^[A-Z]{2}$")]
-    language: String,
+    /// The language in which the person was asked; left out where it is masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 2, pattern = "^[A-Z]{2}$", nullable = false)]
+    language: Option<String>,
     /// The version of the Global Vendor List.
     #[schema(minimum = 0, maximum = 4_095, format = Int32)]
     vendor_list_version: u16,
     /// The version of the framework's policies.
     #[schema(minimum = 0, maximum = 63, format = Int32)]
     policy_version: u8,
-    /// When the string was first made.
+    /// When the string was first made; masked, the day.
     created_at: Moment,
-    /// When it was last changed.
+    /// When it was last changed; masked, the day.
     last_updated_at: Moment,
     /// The purposes consented to.
     #[schema(max_items = 24)]
@@ -108,7 +110,11 @@ pub struct RecordedTcf {
 }
 
 impl RecordedTcf {
-    fn of(facts: &TcFacts) -> Self {
+    fn of(facts: &TcFacts, unmasked: bool) -> Self {
+        let moment = |at_s: i64| {
+            let at_ms = at_s * 1_000;
+            Moment(if unmasked { at_ms } else { masked_time(at_ms) })
+        };
         let numbers = |flags: Flags| flags.iter().map(PurposeNumber).collect();
         let restriction = |(purpose, kind): (u8, RestrictionType)| RecordedRestriction {
             purpose,
@@ -118,11 +124,11 @@ impl RecordedTcf {
             cmp_id: facts.cmp_id(),
             cmp_version: facts.cmp_version,
             screen: facts.screen,
-            language: facts.language.iter().collect(),
+            language: unmasked.then(|| facts.language.iter().collect()),
             vendor_list_version: facts.vendor_list_version,
             policy_version: facts.policy_version(),
-            created_at: Moment(facts.created_s() * 1_000),
-            last_updated_at: Moment(facts.last_updated_s() * 1_000),
+            created_at: moment(facts.created_s()),
+            last_updated_at: moment(facts.last_updated_s()),
             purposes_consent: numbers(facts.purposes),
             purposes_legitimate_interest: numbers(facts.purposes_li),
             special_features: numbers(facts.special_features),
@@ -143,6 +149,8 @@ impl RecordedTcf {
 /// What a decision was made on.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RecordedEvidence {
+    /// Whether what could lead to a person is masked: the notice, the language, the hour of the TC string's dates.
+    masked: bool,
     /// The version of the decoder that read the signals.
     #[schema(minimum = 0, maximum = 255, format = Int32)]
     decoder_version: u8,
@@ -161,7 +169,7 @@ pub struct RecordedEvidence {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tcf: Option<RecordedTcf>,
-    /// The reference to the notice that the person saw.
+    /// The reference to the notice that the person saw; a masked one ends in `***`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 255, pattern = "^[\\s\\S]*$", nullable = false)]
     notice: Option<String>,
@@ -171,6 +179,7 @@ impl RecordedEvidence {
     /// The part of an example.
     pub fn example(says: PurposeAnswers) -> Self {
         Self {
+            masked: true,
             decoder_version: 1,
             contract: true,
             gpc_header: false,
@@ -182,12 +191,12 @@ impl RecordedEvidence {
                 unusable: false,
             }],
             tcf: None,
-            notice: Some("notice-2026-03".to_owned()),
+            notice: Some("no***".to_owned()),
         }
     }
 
     /// What a decision was made on.
-    pub fn of(inputs: &Inputs, notice: Option<&String>) -> Self {
+    pub fn of(inputs: &Inputs, notice: Option<&String>, unmasked: bool) -> Self {
         let evidence = &inputs.evidence;
         let signal = |(kind, said): (SignalKind, Said)| RecordedSignal {
             kind: kind.code(),
@@ -196,13 +205,14 @@ impl RecordedEvidence {
             unusable: said.unusable,
         };
         Self {
+            masked: !unmasked,
             decoder_version: inputs.decoder_version,
             contract: inputs.collector != Collector::Publisher { contract: false },
             gpc_header: evidence.gpc_header(),
             gdpr: evidence.gdpr(),
             signals: evidence.said().map(signal).collect(),
-            tcf: evidence.tc().map(RecordedTcf::of),
-            notice: notice.cloned(),
+            tcf: evidence.tc().map(|facts| RecordedTcf::of(facts, unmasked)),
+            notice: notice.map(|text| if unmasked { text.clone() } else { masked_text(text) }),
         }
     }
 }

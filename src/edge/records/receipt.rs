@@ -9,9 +9,11 @@ use utoipa::ToSchema;
 use super::answer::{ConsentRecord, example_id};
 use crate::domain::campaign::Controller;
 use crate::domain::consent::{ConsentState, purpose_word};
+use crate::domain::look::{masked_text, masked_time};
 use crate::domain::policy::Purpose;
 use crate::domain::record::Opened;
 use crate::domain::signal::record::Inputs;
+use crate::domain::tcf::TcFacts;
 use crate::edge::objects::fields::{Address, Country, FreeText, Moment};
 use crate::flow::records::Receipt;
 
@@ -75,7 +77,7 @@ pub struct ReceiptEvent {
     /// The state of consent in the vocabulary.
     #[schema(max_length = 64, pattern = "^dpv:[A-Za-z]+$")]
     event_state: &'static str,
-    /// Until when it may be relied on, where a TC string says when it was given.
+    /// Until when it may be relied on, where a TC string says when it was given; masked, the day.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     valid_until: Option<Moment>,
@@ -104,11 +106,11 @@ pub struct ConsentReceipt {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     privacy_notice: Option<Address>,
-    /// The notice that the publisher named.
+    /// The notice that the publisher named; a masked one ends in `***`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 255, pattern = "^[\\s\\S]*$", nullable = false)]
     notice_version: Option<String>,
-    /// The language in which the person was asked, where a TC string says so.
+    /// The language in which the person was asked, where a TC string says so; left out where it is masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 2, pattern = "^[A-Z]{2}$", nullable = false)]
     language: Option<String>,
@@ -157,21 +159,26 @@ fn purpose(purpose: Purpose, bits: i64, required: bool) -> ReceiptPurpose {
 
 impl ConsentReceipt {
     /// The receipt.
-    pub fn of(receipt: &Receipt) -> Self {
+    pub fn of(receipt: &Receipt, unmasked: bool) -> Self {
         let Receipt {
             shown,
             policy,
             controller,
         } = receipt;
         let stored = &shown.record;
-        let record = ConsentRecord::of(shown);
+        let record = ConsentRecord::of(shown, unmasked);
         let inputs = |opened: &Opened| opened.inputs;
         let tc = shown
             .opened
             .as_ref()
             .and_then(inputs)
             .and_then(|inputs: Inputs| inputs.evidence.tc().copied());
+        let notice = shown.opened.as_ref().and_then(|opened| opened.notice.as_ref());
         let lasts_s = policy.terms().max_consent_age_seconds();
+        let valid_until = |facts: TcFacts| {
+            let at_ms = (facts.last_updated_s() + lasts_s) * 1_000;
+            Moment(if unmasked { at_ms } else { masked_time(at_ms) })
+        };
         let event_state = match stored.state() {
             ConsentState::Granted => "dpv:ConsentGiven",
             ConsentState::Denied => "dpv:ConsentRefused",
@@ -191,14 +198,16 @@ impl ConsentReceipt {
             record_id: record.id.clone(),
             pii_controllers: controller.iter().map(party).collect(),
             privacy_notice: controller.as_ref().map(|one| Address(one.notice_url.clone())),
-            notice_version: shown.opened.as_ref().and_then(|opened| opened.notice.clone()),
-            language: tc.map(|facts| facts.language.iter().collect()),
+            notice_version: notice.map(|text| if unmasked { text.clone() } else { masked_text(text) }),
+            language: tc
+                .filter(|_| unmasked)
+                .map(|facts| facts.language.iter().collect()),
             purposes: Purpose::ALL.into_iter().map(of_policy).collect(),
             event: ReceiptEvent {
                 event_time: Moment(stored.decided_at_ms),
                 event_type: stored.key.kind().code(),
                 event_state,
-                valid_until: tc.map(|facts| Moment((facts.last_updated_s() + lasts_s) * 1_000)),
+                valid_until: tc.map(valid_until),
             },
             record,
         }
@@ -219,7 +228,7 @@ impl ConsentReceipt {
                 jurisdiction: Country("DE".to_owned()),
             }],
             privacy_notice: Some(Address("https://acme.example/datenschutz".to_owned())),
-            notice_version: Some("notice-2026-03".to_owned()),
+            notice_version: Some("no***".to_owned()),
             language: None,
             // All three purposes granted: five, twice two bits and the state.
             purposes: vec![purpose(Purpose::Access, 0b0101_0101, true)],

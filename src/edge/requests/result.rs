@@ -11,6 +11,7 @@ use crate::domain::policy::Purpose;
 use crate::domain::retention::{CLICK_MARGIN_DAYS, Class, Rule, days_of};
 use crate::edge::objects::fields::{Moment, RequestKindWord, SubjectRequestId};
 use crate::edge::records::answer::ConsentRecord;
+use crate::flow::records::Shown;
 use crate::flow::requests::{Held, HeldOfClick, HeldOfConversion};
 
 /// A conversion of a person's.
@@ -349,6 +350,7 @@ impl SubjectController {
 
 impl SubjectClick {
     fn of(click: &HeldOfClick, unmasked: bool) -> Self {
+        let record = |shown: &Shown| ConsentRecord::of(shown, unmasked);
         let [campaign, publisher, shop, link] = click.row.names.clone();
         Self {
             clicked_at: Moment(click.row.clicked_at_ms),
@@ -359,8 +361,8 @@ impl SubjectClick {
             restricted: click.row.restricted,
             window_days: click.row.window_days,
             details: details(click.details.as_ref(), unmasked),
-            consent_record: click.record.as_ref().map(ConsentRecord::of),
-            consent_signals: click.signals.iter().map(ConsentRecord::of).collect(),
+            consent_record: click.record.as_ref().map(record),
+            consent_signals: click.signals.iter().map(record).collect(),
             conversions: click
                 .conversions
                 .iter()
@@ -372,6 +374,7 @@ impl SubjectClick {
 
 impl SubjectConversion {
     fn of(conversion: &HeldOfConversion, unmasked: bool) -> Self {
+        let record = |shown: &Shown| ConsentRecord::of(shown, unmasked);
         let row = &conversion.row;
         let amount = match Currency::parse(&row.currency) {
             Ok(currency) => format_amount(row.amount_minor, currency),
@@ -386,7 +389,7 @@ impl SubjectConversion {
             occurred_at: Moment(row.occurred_at_ms),
             test: row.test,
             details: details(conversion.details.as_ref(), unmasked),
-            consent_record: conversion.record.as_ref().map(ConsentRecord::of),
+            consent_record: conversion.record.as_ref().map(record),
         }
     }
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// How many characters of a text are shown of it when it is masked; of shorter ones than twice that, none.
-const SHOWN_CHARS: usize = 2;
+use crate::domain::look::masked_text;
+
 /// How many values of one document are shown.
 const PAIRS_MAX: usize = 1_000;
 
@@ -65,20 +65,10 @@ fn collect(name: String, value: &Value, unmasked: bool, pairs: &mut Vec<NamedVal
             return;
         }
         Value::String(text) if unmasked => text.clone(),
-        Value::String(text) => masked(text),
+        Value::String(text) => masked_text(text),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     };
     pairs.push(NamedValue { name, value: text });
-}
-
-/// The beginning of a text, or nothing of a short one.
-fn masked(text: &str) -> String {
-    let shown = if text.chars().count() >= 2 * SHOWN_CHARS {
-        SHOWN_CHARS
-    } else {
-        0
-    };
-    text.chars().take(shown).chain("***".chars()).collect()
 }
 
 #[cfg(test)]

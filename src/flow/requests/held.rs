@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{By, RequestsFlow, Shown, field};
+use super::{By, RequestsFlow, Shown};
 use crate::domain::access::Principal;
 use crate::domain::campaign::Controller;
 use crate::domain::draft::Fault;
 use crate::domain::ids::{ClickId, ClickKey, RequestId};
+use crate::domain::look::Look;
 use crate::domain::policy::Policy;
 use crate::domain::record::{RecordKey, RecordKind};
 use crate::domain::refusal::Reason;
 use crate::domain::retention::Rule;
 use crate::domain::routing::TenantRoute;
-use crate::domain::subject_request::{LookReason, Name, RequestStatus, Subject};
+use crate::domain::subject_request::{Name, RequestStatus, Subject};
 use crate::flow::FlowError;
 use crate::flow::conversion::{DEFAULT_GOAL, goals_named};
 use crate::flow::records::{Shown as ShownRecord, show};
@@ -89,8 +90,7 @@ impl RequestsFlow {
         &self,
         principal: &Principal,
         id: Uuid,
-        reason: LookReason,
-        unmasked: bool,
+        look: Look,
         request: RequestId,
     ) -> Result<Held, FlowError> {
         let by = By::of(principal, request);
@@ -113,13 +113,16 @@ impl RequestsFlow {
         let subject = Subject::open(&tenant.keys, &case).map_err(StoreError::from)?;
         let subject = subject.ok_or(FlowError::Refused(Reason::Gone))?;
         let mut event = self.event(&by, &case, "subject_request.result_read", "shown");
-        event.changes = vec![
-            field("reason", reason.code()),
-            field("unmasked", if unmasked { "true" } else { "false" }),
-        ];
+        event.changes = look.changes();
         let tx = self.live.store().begin().await?;
-        self.note(&tx, &by, &case, "result_read", Some(reason.code().to_owned()))
-            .await?;
+        self.note(
+            &tx,
+            &by,
+            &case,
+            "result_read",
+            Some(look.reason.code().to_owned()),
+        )
+        .await?;
         tx.commit_with(&event.into()).await?;
         let keys = self.clicks_of(by.tenant, &subject).await?;
         let (clicks, conversions) = self.all_of(&tenant, &keys).await?;

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use einklang::app::system::SystemEntropy;
 use einklang::domain::access::{Role, TABLE};
+use einklang::domain::look::may_look;
 use einklang::edge::openapi;
 use einklang::flow::Entropy;
 use reqwest::Method;
@@ -255,7 +256,7 @@ impl<'a> Stage<'a> {
         if path.contains("{request}") {
             path = path.replace("{request}", &self.opendsr_request().await);
         }
-        if operation.name == "read_subject_request_result" {
+        if may_look(Role::Privacy, operation.name) && (role == Role::Privacy || role == Role::Operator) {
             path.push_str("?reason=answer");
         }
         if path.contains("/audit/") {

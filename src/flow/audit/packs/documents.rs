@@ -262,7 +262,10 @@ fn breach(facts: &Facts, order: &PackOrder, tally: &Tally) -> Value {
         "form": "GDPR Article 33(3)",
         "period": { "from": moment(order.from_ms), "to": moment(order.to_ms) },
         "recorded_in_period_by_class": classes,
-        "looks_at_sealed_data": sum("consent_record.read") + sum("consent_receipt.issued") + sum("audit_entry.opened"),
+        "looks_at_sealed_data": sum("consent_record.read")
+            + sum("consent_receipt.issued")
+            + sum("subject_request.result_read")
+            + sum("audit_entry.opened"),
         "exports": sum("audit.exported"),
         "turned_away": sum("access.refused"),
         "credential": credential,
