@@ -31,6 +31,7 @@ pub mod hold;
 pub mod key_rotation;
 pub mod key_use;
 pub mod link;
+pub mod operator_grant;
 pub mod order_key;
 pub mod policy;
 pub mod publisher;

@@ -12,7 +12,7 @@ use super::event::Actor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Runs the server; creates tenants. Has no door into a tenant's data.
+    /// Runs the server; creates tenants. Sees a tenant's data under a grant of the tenant's and not otherwise.
     Operator,
     /// Runs a tenant.
     Manager,
@@ -120,6 +120,11 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("list_holds", READ),
     ("read_hold", READ),
     ("archive_hold", &[Manager, Privacy]),
+    // Whoever handles people's rights lets the operator look; a manager may end it, too.
+    ("create_operator_grant", &[Privacy]),
+    ("list_operator_grants", READ),
+    ("read_operator_grant", READ),
+    ("archive_operator_grant", &[Manager, Privacy]),
     ("send_postback", &[Shop]),
     ("send_postback_form", &[Shop]),
     ("send_shop_postback", &[Shop]),
@@ -136,8 +141,8 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_erasure", READ),
     ("read_erasure_certificate", READ),
     ("list_consent_records", READ),
-    // What was sealed is shown to those alone who may look (`look::DOORS`).
-    ("read_consent_record", READ),
+    // What was sealed is shown to those alone who may look (`look::DOORS`); to the operator nothing without a grant.
+    ("read_consent_record", &[Operator, Manager, Auditor, Privacy]),
     ("read_consent_receipt", &[Privacy]),
     ("replay_consent_record", READ),
     ("read_consent_proof", READ),
@@ -173,7 +178,8 @@ pub const TABLE: &[(&str, &[Role])] = &[
     ("read_subject_request", READ),
     ("change_subject_request", &[Privacy]),
     ("execute_subject_request", &[Privacy]),
-    ("read_subject_request_result", &[Privacy]),
+    // The operator under a grant.
+    ("read_subject_request_result", &[Operator, Privacy]),
     // A controller's own system: it speaks for people, as the privacy officer does.
     ("create_opendsr_request", &[Privacy]),
     ("read_opendsr_request", &[Privacy]),

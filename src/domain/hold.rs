@@ -129,7 +129,7 @@ pub struct HoldDraft {
 }
 
 /// Whether a text names a case and nothing else: no `@`, no free text.
-fn valid_reference(text: &str) -> bool {
+pub(super) fn valid_reference(text: &str) -> bool {
     let mut bytes = text.bytes();
     let begins = bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     begins

@@ -113,6 +113,8 @@ kinds! {
     SubjectRequestId = "srq_";
     /// What is kept beyond its time.
     HoldId = "hld_";
+    /// A leave for the server's operator to look.
+    OperatorGrantId = "ogr_";
     /// A conversion.
     ConversionId = "cnv_";
     /// An act of erasing.

@@ -7,13 +7,14 @@ use super::access::{Role, may};
 use super::event::Change;
 use super::retention::DAY_MS;
 use super::subject_request::LookReason;
-use Role::Privacy;
+use Role::{Operator, Privacy};
 
-/// The doors to decrypted data: operations that show what was sealed, with the roles that they show it to.
+/// The doors to decrypted data: operations that show what was sealed, with the roles that they show it to; the operator needs
+/// a grant of the tenant's besides (`grant`).
 pub const DOORS: &[(&str, &[Role])] = &[
-    ("read_consent_record", &[Privacy]),
+    ("read_consent_record", &[Operator, Privacy]),
     ("read_consent_receipt", &[Privacy]),
-    ("read_subject_request_result", &[Privacy]),
+    ("read_subject_request_result", &[Operator, Privacy]),
 ];
 
 /// How many characters of a text are shown of it when it is masked; of shorter ones than twice that, none.

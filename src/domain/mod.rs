@@ -17,6 +17,7 @@ pub mod erasure;
 pub mod event;
 pub mod explain;
 pub mod gpp;
+pub mod grant;
 pub mod hold;
 pub mod ids;
 pub mod inspect;

@@ -45,6 +45,8 @@ pub enum Reason {
     Unauthenticated,
     /// The caller is known and may not do this.
     Forbidden,
+    /// The server's operator has no grant of the tenant's that is in force and covers this look.
+    NoGrant,
     /// No such thing, or not this tenant's.
     NotFound,
     /// An entry of the audit log that is committed and has no place in the tree, or no checkpoint over it, as yet.
@@ -71,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 29] = [
+    pub const ALL: [Reason; 30] = [
         Reason::Accepted,
         Reason::Duplicate,
         Reason::DuplicateConflict,
@@ -90,6 +92,7 @@ impl Reason {
         Reason::TooLarge,
         Reason::Unauthenticated,
         Reason::Forbidden,
+        Reason::NoGrant,
         Reason::NotFound,
         Reason::NotYetSequenced,
         Reason::MethodNotAllowed,
@@ -124,6 +127,7 @@ impl Reason {
             Reason::TooLarge => "too_large",
             Reason::Unauthenticated => "unauthenticated",
             Reason::Forbidden => "forbidden",
+            Reason::NoGrant => "no_grant",
             Reason::NotFound => "not_found",
             Reason::NotYetSequenced => "not_yet_sequenced",
             Reason::MethodNotAllowed => "method_not_allowed",
@@ -149,7 +153,7 @@ impl Reason {
             Reason::Accepted | Reason::Duplicate => 200,
             Reason::ConsentMalformed | Reason::InvalidRequest => 400,
             Reason::Unauthenticated => 401,
-            Reason::ConsentDenied | Reason::Forbidden => 403,
+            Reason::ConsentDenied | Reason::Forbidden | Reason::NoGrant => 403,
             Reason::UnknownToken | Reason::NotFound | Reason::NotYetSequenced => 404,
             Reason::MethodNotAllowed => 405,
             Reason::Timeout => 408,
@@ -212,6 +216,7 @@ impl Reason {
             Reason::TooLarge => "The request or one of its values is too large.",
             Reason::Unauthenticated => "The caller could not be authenticated.",
             Reason::Forbidden => "The caller may not do this.",
+            Reason::NoGrant => "No grant of the tenant's is in force that covers this look.",
             Reason::NotFound => "There is no such thing here.",
             Reason::NotYetSequenced => {
                 "The entry has no place in the signed log yet; ask again when expected_by has passed."

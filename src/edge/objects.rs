@@ -1,4 +1,4 @@
-//! `/v1/tenants` to `/v1/holds`: the management of objects, one file per kind.
+//! `/v1/tenants` to `/v1/operator-grants`: the management of objects, one file per kind.
 //!
 //! Reading, listing and archiving are the same for every kind and are written once, as `standing_operations`. What is
 //! created and changed differs and stands with its kind. DELETE archives: rows that figures and the trail name are never
@@ -101,6 +101,7 @@ pub mod fields;
 pub mod goals;
 pub mod holds;
 pub mod links;
+pub mod operator_grants;
 pub mod pages;
 pub mod policies;
 pub mod publishers;
@@ -138,6 +139,7 @@ pub fn routes() -> OpenApiRouter<ObjectsFlow> {
         .merge(policies::routes())
         .merge(approvals::routes())
         .merge(holds::routes())
+        .merge(operator_grants::routes())
 }
 
 /// An answer that tells where the new object is read.

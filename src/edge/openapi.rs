@@ -42,6 +42,7 @@ use super::{
         (name = "keys", description = "Which keys encrypt what, and how far their rotation is; never a key itself."),
         (name = "links", description = "A publisher's links to a campaign."),
         (name = "opendsr", description = "Requests of people as OpenDSR 2.0 has them, and under its old name."),
+        (name = "operator-grants", description = "Leave for the server's operator to look at decrypted data, for a while."),
         (name = "policies", description = "Versions and drafts of a tenant's consent policy."),
         (name = "postback", description = "Conversions that a shop's server sends, and their corrections."),
         (name = "publishers", description = "Who shows the links."),

@@ -26,6 +26,7 @@ use super::request::{Id, Named, Query};
 use crate::domain::consent::ConsentState;
 use crate::domain::ids::RecordId;
 use crate::domain::refusal::Reason;
+use crate::flow::looks::Looker;
 use crate::flow::records::{RecordQuery, RecordsFlow};
 
 const LIMIT_DEFAULT: usize = 50;
@@ -176,6 +177,7 @@ async fn list_consent_records(
 /// With a `reason`, the privacy role also sees what the decision was made on: every kind of signal as it was understood,
 /// the TC string's banner, list, dates and standing towards the tenant, the notice, the decoder. Each such look is in the
 /// audit trail before it is shown; who may not look is refused. Without a reason nothing of what was sealed is shown.
+/// The server's operator may look under a grant of the `tenant`, and not otherwise (`no_grant`).
 #[utoipa::path(get, path = "/v1/consent-records/{id}", operation_id = "read_consent_record", tag = "consent-records",
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The record's id.", min_length = 64, max_length = 96,
@@ -192,7 +194,12 @@ async fn read_consent_record(
     Query(query): Query<MaybeLookQuery>,
 ) -> Result<(NoStore, Json<ConsentRecord>), Problem> {
     let look = query.look()?;
-    let shown = flow.read(&principal, &id, look, request).await?;
+    let looker = Looker {
+        principal: &principal,
+        tenant: query.tenant(),
+        request,
+    };
+    let shown = flow.read(&looker, &id, look).await?;
     let unmasked = look.is_some_and(|look| look.unmasked);
     Ok((NO_STORE, Json(ConsentRecord::of(&shown, unmasked))))
 }
@@ -218,7 +225,12 @@ async fn read_consent_receipt(
     Query(query): Query<LookQuery>,
 ) -> Result<(NoStore, Json<ConsentReceipt>), Problem> {
     let look = query.look();
-    let receipt = flow.receipt(&principal, &id, look, request).await?;
+    let looker = Looker {
+        principal: &principal,
+        tenant: None,
+        request,
+    };
+    let receipt = flow.receipt(&looker, &id, look).await?;
     Ok((NO_STORE, Json(ConsentReceipt::of(&receipt, look.unmasked))))
 }
 

@@ -19,11 +19,12 @@ use self::answer::{SubjectRequest, SubjectRequestPage, SubjectRequestWhole};
 use self::body::{NewSubjectRequest, SubjectRequestChange};
 use self::result::SubjectData;
 use super::auth::Authenticated;
-use super::looks::{LookQuery, NO_STORE, NoStore};
+use super::looks::{GrantedLookQuery, NO_STORE, NoStore};
 use super::objects::answers::{Clashing, Gone, Invalid, Missing, NotFound};
 use super::objects::fields::{Moment, RequestStatusWord, SubjectRequestId};
 use super::problem::Problem;
 use super::request::{Id, Json as Body, Named, Query};
+use crate::flow::looks::Looker;
 use crate::flow::requests::{By, CaseFilter, RequestsFlow};
 
 const PATH: &str = "/v1/subject-requests";
@@ -216,10 +217,11 @@ async fn execute_subject_request(
 ///
 /// The answer to a request for access or portability that was carried out, put together now: clicks, consent, conversions,
 /// purposes, recipients, how long it is kept. Nothing held is an empty list. Each reading is in the audit trail with its
-/// reason before anything is shown.
+/// reason before anything is shown. The server's operator may look under a grant of the `tenant`, and not otherwise
+/// (`no_grant`).
 #[utoipa::path(get, path = "/v1/subject-requests/{id}/result", operation_id = "read_subject_request_result",
     tag = "subject-requests", security(("bearer" = [])),
-    params(("id" = SubjectRequestId, Path, description = "The request's id."), LookQuery),
+    params(("id" = SubjectRequestId, Path, description = "The request's id."), GrantedLookQuery),
     responses(
         (status = 200, description = "What is held.", body = SubjectData, example = json!(SubjectData::example())),
         Invalid, NotFound, Clashing, Gone,
@@ -229,10 +231,15 @@ async fn read_subject_request_result(
     Authenticated(principal): Authenticated,
     Named(request): Named,
     Id(id): Id<SubjectRequestId>,
-    Query(query): Query<LookQuery>,
+    Query(query): Query<GrantedLookQuery>,
 ) -> Result<(NoStore, Json<SubjectData>), Problem> {
     let look = query.look();
-    let held = flow.held(&principal, id.into(), look, request).await?;
+    let looker = Looker {
+        principal: &principal,
+        tenant: query.tenant(),
+        request,
+    };
+    let held = flow.held(&looker, id.into(), look).await?;
     let body = SubjectData::of(&held, look.unmasked);
     Ok((NO_STORE, Json(body)))
 }

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod keys;
 pub mod ledger;
 pub mod live;
+pub mod looks;
 pub mod objects;
 pub mod provision;
 pub mod records;

@@ -41,6 +41,7 @@ macro_rules! common {
 
 mod approval;
 mod campaign;
+mod grant;
 mod hold;
 mod key;
 mod policy;

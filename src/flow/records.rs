@@ -13,13 +13,14 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::conversion::{DEFAULT_GOAL, goals_named};
+use super::looks::Looker;
 use super::{FlowError, Live};
-use crate::domain::access::Principal;
+use crate::domain::access::{Principal, Role};
 use crate::domain::campaign::{Controller, Shop};
 use crate::domain::consent::ConsentState;
-use crate::domain::event::{LOG_EPOCH, commitment};
+use crate::domain::event::{AuditEvent, LOG_EPOCH, commitment};
 use crate::domain::ids::{ClickKey, RecordId, RequestId};
-use crate::domain::look::{Look, may_look};
+use crate::domain::look::Look;
 use crate::domain::policy::Policy;
 use crate::domain::record::{Opened, Record, RecordKey, RecordKind, Redone, redo};
 use crate::domain::refusal::Reason;
@@ -145,39 +146,39 @@ impl RecordsFlow {
         })
     }
 
-    /// One record; with what was sealed for whoever looks, and may.
+    /// One record; with what was sealed for whoever looks, and may. The operator has no other way to it.
     pub async fn read(
         &self,
-        principal: &Principal,
+        looker: &Looker<'_>,
         id: &RecordId,
         look: Option<Look>,
-        request: RequestId,
     ) -> Result<Shown, FlowError> {
-        if look.is_some() && !may_look(principal.role, "read_consent_record") {
-            return Err(FlowError::Refused(Reason::Forbidden));
-        }
-        let tenant = self.tenant(principal)?;
+        let Some(look) = look else {
+            if looker.principal.role == Role::Operator {
+                return Err(FlowError::Invalid("reason", "has to be stated by the operator"));
+            }
+            let tenant = looker.tenant(&self.live)?;
+            return self.find(&tenant, id).await;
+        };
+        let tenant = looker.admit(&self.live, "read_consent_record", look).await?;
         let mut shown = self.find(&tenant, id).await?;
-        if look.is_some() {
-            self.note_reading(principal, &shown, "consent_record.read", look, request)
-                .await?;
-            shown.opened = shown.record.open(&tenant.keys);
-        }
+        self.note_look(looker, &tenant, &shown, "consent_record.read", look)
+            .await?;
+        shown.opened = shown.record.open(&tenant.keys);
         Ok(shown)
     }
 
     /// What a receipt for the person is made of.
     pub async fn receipt(
         &self,
-        principal: &Principal,
+        looker: &Looker<'_>,
         id: &RecordId,
         look: Look,
-        request: RequestId,
     ) -> Result<Receipt, FlowError> {
-        let tenant = self.tenant(principal)?;
+        let tenant = looker.admit(&self.live, "read_consent_receipt", look).await?;
         let mut shown = self.find(&tenant, id).await?;
         let policy = self.policy(&tenant, &shown.record).await?;
-        self.note_reading(principal, &shown, "consent_receipt.issued", Some(look), request)
+        self.note_look(looker, &tenant, &shown, "consent_receipt.issued", look)
             .await?;
         shown.opened = shown.record.open(&tenant.keys);
         Ok(Receipt {
@@ -196,8 +197,15 @@ impl RecordsFlow {
     ) -> Result<Replayed, FlowError> {
         let tenant = self.tenant(principal)?;
         let shown = self.find(&tenant, id).await?;
-        self.note_reading(principal, &shown, "consent_record.replayed", None, request)
-            .await?;
+        let event = self.event(
+            principal,
+            tenant.number(),
+            &shown,
+            "consent_record.replayed",
+            request,
+        );
+        let tx = self.live.store().begin().await?;
+        tx.commit_with(&event.into()).await?;
         let policy = self.policy(&tenant, &shown.record).await?;
         let inputs = shown.record.open(&tenant.keys).and_then(|opened| opened.inputs);
         let redone = inputs.map(|inputs| redo(&shown.record, &inputs, &policy));
@@ -300,23 +308,35 @@ impl RecordsFlow {
         Ok(found.ok_or(missing)?)
     }
 
-    /// Committed before anything is shown.
-    async fn note_reading(
+    /// Committed before anything is opened.
+    async fn note_look(
         &self,
-        principal: &Principal,
+        looker: &Looker<'_>,
+        tenant: &TenantRoute,
         shown: &Shown,
         action: &'static str,
-        look: Option<Look>,
-        request: RequestId,
+        look: Look,
     ) -> Result<(), FlowError> {
-        let actor = principal.actor();
-        let mut event = self.live.event(principal.tenant, action, &actor, "shown");
-        event.changes = look.map(Look::changes).unwrap_or_default();
-        event.commitment.clone_from(&shown.commitment);
-        event.request_id = Some(request.to_string());
+        let number = tenant.number();
+        let mut event = self.event(looker.principal, number, shown, action, looker.request);
         let tx = self.live.store().begin().await?;
+        event.changes = looker.enter(&self.live, &tx, number, look).await?;
         tx.commit_with(&event.into()).await?;
         Ok(())
+    }
+
+    fn event(
+        &self,
+        principal: &Principal,
+        tenant: i64,
+        shown: &Shown,
+        action: &'static str,
+        request: RequestId,
+    ) -> AuditEvent {
+        let mut event = self.live.event(tenant, action, &principal.actor(), "shown");
+        event.commitment.clone_from(&shown.commitment);
+        event.request_id = Some(request.to_string());
+        event
     }
 }
 

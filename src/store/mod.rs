@@ -16,6 +16,7 @@ pub mod condition;
 pub mod connect;
 pub mod conversions;
 pub mod erasures;
+mod grants;
 pub mod held;
 mod holds;
 pub mod key_use;

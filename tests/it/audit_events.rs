@@ -13,7 +13,7 @@ use crate::harness::app::TestApp;
 use crate::harness::world;
 
 /// What a tenant's log has to tell of, as action and outcome.
-const OF_TENANT: [(&str, &str); 33] = [
+const OF_TENANT: [(&str, &str); 35] = [
     ("tenant.created", "created"),
     ("policy.created", "created"),
     ("shop.created", "created"),
@@ -40,6 +40,8 @@ const OF_TENANT: [(&str, &str); 33] = [
     ("retention.changed", "changed"),
     ("hold.created", "created"),
     ("hold.archived", "archived"),
+    ("operator_grant.created", "created"),
+    ("operator_grant.archived", "archived"),
     ("consent_record.read", "shown"),
     ("consent_receipt.issued", "shown"),
     ("consent_record.replayed", "shown"),
@@ -168,6 +170,12 @@ async fn changes(app: &TestApp) {
     let path = format!("/v1/holds/{}", made.member("id"));
     let lifted = manager.send(manager.request(Method::DELETE, &path)).await;
     assert_eq!(lifted.status, 200, "{}", lifted.text());
+    let grant = json!({"reason": "incident", "reference": "A-2"});
+    let made = app.privacy().post("/v1/operator-grants", &grant).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("/v1/operator-grants/{}", made.member("id"));
+    let revoked = manager.send(manager.request(Method::DELETE, &path)).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text());
 }
 
 /// Everything that is turned away: an unknown key, a role, a signature, an address.

@@ -45,6 +45,7 @@ mod log_keeping;
 mod looks;
 mod oidc;
 mod opendsr;
+mod operator_grants;
 mod order_of_checks;
 mod outage;
 mod policy;

@@ -216,6 +216,19 @@ both!(
     }
 );
 
+both!(no_grant, async |app: &TestApp| {
+    app.token("Winter").await;
+    let record = app.manager().get("/v1/consent-records").await.json()["items"][0].clone();
+    let tenant = app.manager().get("/v1/tenants").await.json()["items"][0].clone();
+    let id = |of: &serde_json::Value| of["id"].as_str().expect("an id").to_owned();
+    let path = format!(
+        "/v1/consent-records/{}?reason=answer&tenant={}",
+        id(&record),
+        id(&tenant)
+    );
+    refused(&app.holder(world::OPERATOR).get(&path).await, "no_grant");
+});
+
 both!(unavailable, async |app: &TestApp| {
     app.database.execute("ALTER TABLE shop RENAME TO elsewhere").await;
     let answer = app.manager().get("/v1/shops").await;

@@ -120,6 +120,7 @@ async fn ids(app: &TestApp) -> Vec<String> {
         "policies",
         "approvals",
         "holds",
+        "operator-grants",
     ] {
         let page = app.manager().get(&format!("/v1/{kind}?limit=100")).await.json();
         let items = page["items"].as_array().expect("items").clone();
@@ -248,7 +249,8 @@ fn page(matrix: &Matrix) -> String {
          with a token, about the caller's own tenant and about another one, and without a credential (401). `yes` was done, \
          `no` was refused with 403. The last column is what callers of another tenant with such a role got who named this \
          tenant's objects: 404 is \"there is no such thing\", 403 another shop's door, 2xx concerned their own tenant only. \
-         docs/access.md says how to get a token.\n\n\
+         docs/access.md says how to get a token, and what else is needed to see what was sealed: a stated reason, and for the \
+         operator a grant of the tenant's, which was given here.\n\n\
          | operation | operator | manager | shop | publisher | auditor | privacy | from another tenant |\n\
          |---|---|---|---|---|---|---|---|\n",
     );

@@ -116,8 +116,8 @@ impl Chapter {
             "conversions" | "retention" | "hold" | "subject_requests" => Self::Retention,
             "subject_request" => Self::Requests,
             "key" | "backup" => Self::Keys,
-            "user" | "api_key" | "access" | "token" | "consent_record" | "consent_receipt"
-            | "audit_entry" | "audit" | "evidence_pack" | "report" => Self::Access,
+            "user" | "api_key" | "operator_grant" | "access" | "token" | "consent_record"
+            | "consent_receipt" | "audit_entry" | "audit" | "evidence_pack" | "report" => Self::Access,
             "log" | "server" => Self::Log,
             _ => Self::Configuration,
         })

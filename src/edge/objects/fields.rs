@@ -13,6 +13,7 @@ use crate::domain::access::Role;
 use crate::domain::approval::{ApprovalKind, ApprovalState};
 use crate::domain::campaign::{ShopAuth, time_zones};
 use crate::domain::credential::Environment;
+use crate::domain::grant::GrantReason;
 use crate::domain::hold::{HoldClass, HoldReason};
 use crate::domain::ids;
 use crate::domain::money::Currency;
@@ -22,8 +23,8 @@ use crate::domain::retention::{Class, LongerReason};
 use crate::domain::subject_request::{ExtensionReason, Ground, LookReason, RequestKind, RequestStatus};
 pub use crate::edge::request::given;
 pub use scalars::{
-    ConsentAgeDays, Edit, InheritWindowHours, Moment, PolicyVersionNumber, RetentionDays, VendorId,
-    WindowDays, set, whole,
+    ConsentAgeDays, Edit, GrantHours, InheritWindowHours, Moment, PolicyVersionNumber, RetentionDays,
+    VendorId, WindowDays, set, whole,
 };
 
 /// The schema of a type, as a component under the type's own name.
@@ -264,6 +265,7 @@ ids! {
     ApprovalId = "apr_";
     SubjectRequestId = "srq_";
     HoldId = "hld_";
+    OperatorGrantId = "ogr_";
 }
 
 /// Words of the domain, with every word that there is.
@@ -327,6 +329,8 @@ words! {
     /// Why something is held.
     HoldReasonWord(HoldReason): ["legal_claims", "legal_obligation", "authority_request", "investigation",
         "billing_dispute"];
+    /// Why the server's operator may look.
+    GrantReasonWord(GrantReason): ["support", "incident", "data_repair", "authority_request"];
     /// How a shop's server proves who it is.
     AuthWord(ShopAuth): ["bearer", "hmac", "token_only"];
     /// What a generated key says of itself.
@@ -393,6 +397,7 @@ mod tests {
         all_read::<LongerReasonWord>(LongerReason::ALL.len());
         all_read::<HoldClassWord>(8);
         all_read::<HoldReasonWord>(5);
+        all_read::<GrantReasonWord>(4);
         all_read::<AuthWord>(3);
         all_read::<RoleWord>(Role::ALL.len() - 1);
         assert!(words_of::<CurrencyCode>().contains(&"EUR".into()));

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{By, RequestsFlow, Shown};
-use crate::domain::access::Principal;
 use crate::domain::campaign::Controller;
 use crate::domain::draft::Fault;
-use crate::domain::ids::{ClickId, ClickKey, RequestId};
+use crate::domain::ids::{ClickId, ClickKey};
 use crate::domain::look::Look;
 use crate::domain::policy::Policy;
 use crate::domain::record::{RecordKey, RecordKind};
@@ -19,6 +18,7 @@ use crate::domain::routing::TenantRoute;
 use crate::domain::subject_request::{Name, RequestStatus, Subject};
 use crate::flow::FlowError;
 use crate::flow::conversion::{DEFAULT_GOAL, goals_named};
+use crate::flow::looks::Looker;
 use crate::flow::records::{Shown as ShownRecord, show};
 use crate::store::StoreError;
 use crate::store::held::{HeldClick, HeldConversion};
@@ -86,15 +86,14 @@ impl Held {
 
 impl RequestsFlow {
     /// What is held of the person whom a case is about. The look is an entry of the audit log before anything is shown.
-    pub async fn held(
-        &self,
-        principal: &Principal,
-        id: Uuid,
-        look: Look,
-        request: RequestId,
-    ) -> Result<Held, FlowError> {
-        let by = By::of(principal, request);
-        let tenant = self.tenant(by.tenant)?;
+    pub async fn held(&self, looker: &Looker<'_>, id: Uuid, look: Look) -> Result<Held, FlowError> {
+        let tenant = looker
+            .admit(&self.live, "read_subject_request_result", look)
+            .await?;
+        let by = By {
+            tenant: tenant.number(),
+            ..By::of(looker.principal, looker.request)
+        };
         let found = self.live.store().reader().case(by.tenant, id).await?;
         let case = found.ok_or(FlowError::Refused(Reason::NotFound))?;
         if !case.kind.asks_for_a_copy() {
@@ -113,8 +112,8 @@ impl RequestsFlow {
         let subject = Subject::open(&tenant.keys, &case).map_err(StoreError::from)?;
         let subject = subject.ok_or(FlowError::Refused(Reason::Gone))?;
         let mut event = self.event(&by, &case, "subject_request.result_read", "shown");
-        event.changes = look.changes();
         let tx = self.live.store().begin().await?;
+        event.changes = looker.enter(&self.live, &tx, by.tenant, look).await?;
         self.note(
             &tx,
             &by,

@@ -115,7 +115,7 @@ const KEYS: &str = "SELECT k.tenant, k.purpose, k.number, t.created_at_ms FROM w
 const VERSIONED_KEYS: [&str; 2] = ["tenant_key", "token_key"];
 
 /// The tables of objects: the word in entries, the table, the column of the number.
-const OBJECTS: [(&str, &str, &str); 11] = [
+const OBJECTS: [(&str, &str, &str); 12] = [
     ("tenant", "tenant", "tenant"),
     ("shop", "shop", "shop"),
     ("publisher", "publisher", "publisher"),
@@ -127,6 +127,7 @@ const OBJECTS: [(&str, &str, &str); 11] = [
     ("policy", "policy", "policy"),
     ("approval", "approval", "approval"),
     ("hold", "hold", "hold"),
+    ("operator_grant", "operator_grant", "operator_grant"),
 ];
 
 /// The words of objects whose rows are never deleted.

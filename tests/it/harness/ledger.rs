@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 /// What a table holds, as one number: rows, or for counters the sum of what was counted.
-const MEASURES: [(&str, &str); 23] = [
+const MEASURES: [(&str, &str); 24] = [
     ("click", "COUNT(*)"),
     ("click_salt", "COUNT(*)"),
     ("consent_record", "COUNT(*)"),
@@ -23,6 +23,7 @@ const MEASURES: [(&str, &str); 23] = [
     ("consent_proof", "COUNT(*)"),
     ("retention_rule", "COUNT(*)"),
     ("hold", "COUNT(*)"),
+    ("operator_grant", "COUNT(*)"),
     ("policy", "COUNT(*)"),
     ("approval", "COUNT(*)"),
     ("wrapped_key", "COUNT(*)"),

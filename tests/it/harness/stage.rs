@@ -143,10 +143,10 @@ impl<'a> Stage<'a> {
             .find(|operation| operation.path == format!("/v1/{kind}"));
         let create = create.unwrap_or_else(|| panic!("nothing makes {kind}"));
         let body = self.filled(create.example.as_ref().expect("an example")).await;
-        let maker = if kind == "tenants" {
-            world::OPERATOR
-        } else {
-            world::MANAGER
+        let maker = match kind {
+            "tenants" => world::OPERATOR,
+            "operator-grants" => world::PRIVACY,
+            _ => world::MANAGER,
         };
         let answer = self.app.holder(maker).post(create.path, &body).await;
         assert_eq!(answer.status, 201, "{kind}: {}", answer.text());
@@ -214,6 +214,12 @@ impl<'a> Stage<'a> {
         id
     }
 
+    /// The first tenant, which lets the operator look.
+    async fn granting_tenant(&mut self) -> String {
+        self.object("operator-grants").await;
+        self.first_of("tenants").await
+    }
+
     /// The id of an OpenDSR request of the first tenant's controller.
     async fn opendsr_request(&self) -> String {
         let id = random_id();
@@ -256,8 +262,12 @@ impl<'a> Stage<'a> {
         if path.contains("{request}") {
             path = path.replace("{request}", &self.opendsr_request().await);
         }
-        if may_look(Role::Privacy, operation.name) && (role == Role::Privacy || role == Role::Operator) {
+        if may_look(role, operation.name) {
             path.push_str("?reason=answer");
+            if role == Role::Operator {
+                let tenant = self.granting_tenant().await;
+                path = format!("{path}&tenant={tenant}");
+            }
         }
         if path.contains("/audit/") {
             path = self.in_the_log(&path, role).await;

@@ -41,6 +41,8 @@ numbers! {
     ConsentAgeDays(u16): 1 to 397;
     /// Hours for which a postback may do without a signal.
     InheritWindowHours(u16): 1 to 72;
+    /// Hours for which the server's operator may look.
+    GrantHours(u32): 1 to 72;
     /// Days for which a class of data is kept.
     RetentionDays(i64): 1 to 1_095;
     /// A policy version.
