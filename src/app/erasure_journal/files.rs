@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{JournalError, TORN};
@@ -90,7 +90,10 @@ pub(super) fn opened_at_ms(path: &Path) -> Result<Option<i64>, JournalError> {
 /// Reads lines for as long as they are taken.
 fn read_file(path: &Path, take: &mut dyn FnMut(JournalLine) -> bool) -> Result<(), JournalError> {
     let file = |error| JournalError::File(path.to_owned(), error);
-    let mut reader = BufReader::new(File::open(path).map_err(file)?);
+    let opened = File::open(path).map_err(file)?;
+    // As long as it says it is and no longer: what stands in its place may have no end.
+    let bytes = opened.metadata().map_err(file)?.len();
+    let mut reader = BufReader::new(opened.take(bytes));
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
