@@ -16,6 +16,7 @@ mod m20261128_000009_requests;
 mod m20261128_000010_retention;
 mod m20261128_000011_keys;
 mod m20261128_000012_packs;
+mod m20261128_000013_wall;
 
 pub use sea_orm_migration::MigrationStatus;
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000010_retention::Migration),
             Box::new(m20261128_000011_keys::Migration),
             Box::new(m20261128_000012_packs::Migration),
+            Box::new(m20261128_000013_wall::Migration),
         ]
     }
 }

@@ -128,7 +128,7 @@ impl RecordsFlow {
                 break;
             }
             let last = after.as_ref().filter(|key| key.kind() == kind);
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(tenant.scope());
             items.extend(
                 reader
                     .records(tenant.number(), kind, &filter, last, wanted)
@@ -236,7 +236,7 @@ impl RecordsFlow {
                 }]))
             }
             (None, Some(order_id)) => {
-                let reader = self.live.store().reader();
+                let reader = self.live.store().reader(tenant.scope());
                 let shops: Vec<i64> = match query.shop {
                     None => tenant.shops.keys().copied().collect(),
                     Some(id) => {
@@ -261,7 +261,7 @@ impl RecordsFlow {
     /// A record that is there. What was erased is gone for good; what was never there, or had its time, is not found.
     pub(super) async fn find(&self, tenant: &TenantRoute, id: &RecordId) -> Result<Shown, FlowError> {
         let key = RecordKey::open(&tenant.keys, id).ok_or(FlowError::Refused(Reason::NotFound))?;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let number = tenant.number();
         let found = reader.record(number, &key).await?;
         // A row without its click's salt is what a cut-off erasure could leave behind.
@@ -283,7 +283,7 @@ impl RecordsFlow {
     }
 
     async fn policy(&self, tenant: &TenantRoute, record: &Record) -> Result<Policy, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let found = reader
             .policy_document(tenant.number(), record.policy_version)
             .await?;
@@ -306,7 +306,7 @@ impl RecordsFlow {
         let mut event = self.live.event(principal.tenant, action, &actor, "shown");
         event.commitment.clone_from(&shown.commitment);
         event.request_id = Some(request.to_string());
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(principal.scope()).await?;
         tx.commit_with(&event.into()).await?;
         Ok(())
     }
