@@ -5,6 +5,7 @@
 
 mod duties;
 mod remains;
+mod wall;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -195,6 +196,7 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
         return;
     }
     partitions(store, clock, sheet).await;
+    wall::second_wall(store, sheet).await;
     let root = root_key::look(config, store).await;
     let root = keys(config, store, root, sheet).await;
     waiting(store, clock, sheet).await;
