@@ -237,8 +237,10 @@ impl Run {
             .await
             .expect("nobody writes the salts anew");
         server.stop();
-        execute(&self.url, "ALTER SYSTEM SET wal_recycle = off").await;
-        execute(&self.url, "SELECT pg_reload_conf()").await;
+        // What a server's own role may not do.
+        let administrator = database::as_superuser(&self.url);
+        execute(&administrator, "ALTER SYSTEM SET wal_recycle = off").await;
+        execute(&administrator, "SELECT pg_reload_conf()").await;
         for statement in [
             "VACUUM FULL",
             "CHECKPOINT",
@@ -246,7 +248,7 @@ impl Run {
             "CHECKPOINT",
             "CHECKPOINT",
         ] {
-            execute(&self.url, statement).await;
+            execute(&administrator, statement).await;
         }
     }
 }

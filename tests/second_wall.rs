@@ -18,6 +18,7 @@ mod harness;
 use std::collections::BTreeSet;
 
 use harness::app::{Setup, TestApp};
+use harness::database::as_superuser;
 use harness::{Kind, world};
 
 /// Lists whose rows name no other object, which a foreign tenant would not have.
@@ -56,7 +57,7 @@ async fn shown(app: &TestApp, key: &str, tenant: i64) -> (usize, usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_filter_shows_nothing_of_others() {
     harness::run(Kind::Postgres, Setup::default(), async |app: &TestApp| {
-        let superuser = app.database.url.replacen("//einklang@", "//postgres@", 1);
+        let superuser = as_superuser(&app.database.url);
         let without = app
             .twin_with(|options| options.database_url = Some(superuser))
             .await;

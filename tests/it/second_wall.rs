@@ -12,16 +12,13 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
 use crate::harness::app::{Setup, TestApp};
+use crate::harness::database::as_superuser;
 use crate::harness::{Kind, run};
 
 /// The relations that are a tenant's, whatever makes them: with a column of that name.
 const TENANTS: &str = "SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
      JOIN pg_attribute a ON a.attrelid = c.oid WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') \
      AND c.relkind IN ('r', 'p', 'v', 'm') AND a.attname = 'tenant' ORDER BY 1";
-
-fn as_superuser(url: &str) -> String {
-    url.replacen("//einklang@", "//postgres@", 1)
-}
 
 /// A connection that stands for nobody yet.
 async fn connect(url: &str) -> PgConnection {

@@ -22,8 +22,9 @@ use super::database::scratch;
 const TEMPLATE: &str = "einklang_template";
 /// Whom the databases belong to, and as whom everything in them is done: a role like any server's, which the second wall
 /// holds.
-const OWNER: &str = "einklang";
-const SUPERUSER: &str = "postgres";
+pub const OWNER: &str = "einklang";
+/// The cluster's administrator.
+pub const SUPERUSER: &str = "postgres";
 
 /// `$1` binaries, `$2` folder, `$3` port, then the words that make a command another user's.
 const KEEPER: &str = r#"
