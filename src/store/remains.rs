@@ -82,19 +82,21 @@ impl Store {
         let Pools::Postgres { server_options, .. } = &self.pools else {
             return Ok(Rewritten::Done);
         };
-        // A connection of its own: what is copied is every tenant's, which no connection of the pool may stand for. The
-        // lock is the session's, and ends with it.
+        // A connection of its own: what is copied is every tenant's, which no connection of the pool may stand for.
         let mut connection = server_options.connect().await?;
         let lock = format!("SELECT pg_try_advisory_lock({REWRITER_LOCK})");
         let held: bool = sqlx::query_scalar(AssertSqlSafe(lock))
             .fetch_one(&mut connection)
             .await?;
-        let outcome = if held {
-            rewrite(&mut connection, month, now_ms).await
-        } else {
-            Ok(Rewritten::Elsewhere)
-        };
-        // It closes when dropped, too; this waits until the lock is let go of.
+        if !held {
+            return Ok(Rewritten::Elsewhere);
+        }
+        let outcome = rewrite(&mut connection, month, now_ms).await;
+        // The lock is the session's and ends with it at the latest; the next one need not wait for that.
+        let release = format!("SELECT pg_advisory_unlock({REWRITER_LOCK})");
+        let _ = sqlx::raw_sql(AssertSqlSafe(release))
+            .execute(&mut connection)
+            .await;
         let _ = connection.close().await;
         outcome
     }
