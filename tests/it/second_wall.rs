@@ -48,7 +48,9 @@ async fn refused(connection: &mut PgConnection, scope: &str, text: &str) -> Stri
     let error = connection.execute(AssertSqlSafe(text.to_owned())).await;
     connection.execute("ROLLBACK").await.expect("ended");
     let error = error.expect_err("it was written");
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     code.expect("a code").into_owned()
 }
 
