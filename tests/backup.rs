@@ -141,6 +141,8 @@ async fn drill(setting: Setting) {
     );
     assert_eq!(setting.totals().await, totals);
 
+    assert!(setting.is_walled(), "what came back stands open to every tenant");
+
     let server = setting.serve();
     people.check(&server).await;
     proof.check(&server).await;

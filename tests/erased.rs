@@ -139,8 +139,10 @@ impl Run {
             return;
         }
         self.sweep(reader).await;
-        execute(&self.url, "ALTER SYSTEM SET wal_recycle = off").await;
-        execute(&self.url, "SELECT pg_reload_conf()").await;
+        // What a server's own role may not do.
+        let administrator = database::as_superuser(&self.url);
+        execute(&administrator, "ALTER SYSTEM SET wal_recycle = off").await;
+        execute(&administrator, "SELECT pg_reload_conf()").await;
         for statement in [
             "VACUUM FULL",
             "CHECKPOINT",
@@ -148,7 +150,7 @@ impl Run {
             "CHECKPOINT",
             "CHECKPOINT",
         ] {
-            execute(&self.url, statement).await;
+            execute(&administrator, statement).await;
         }
     }
 

@@ -16,6 +16,7 @@ mod m20261128_000009_requests;
 mod m20261128_000010_retention;
 mod m20261128_000011_keys;
 mod m20261128_000012_packs;
+mod m20261128_000013_wall;
 mod m20261128_000014_grants;
 mod m20261128_000015_restrictions;
 mod m20261128_000016_salt_blocks;
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000010_retention::Migration),
             Box::new(m20261128_000011_keys::Migration),
             Box::new(m20261128_000012_packs::Migration),
+            Box::new(m20261128_000013_wall::Migration),
             Box::new(m20261128_000014_grants::Migration),
             Box::new(m20261128_000015_restrictions::Migration),
             Box::new(m20261128_000016_salt_blocks::Migration),

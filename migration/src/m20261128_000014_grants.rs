@@ -15,7 +15,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        dialect::run(manager, UP).await
+        dialect::run(manager, UP).await?;
+        if dialect::is_postgres(manager) {
+            dialect::run(manager, "SELECT second_wall('operator_grant')").await?;
+        }
+        Ok(())
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

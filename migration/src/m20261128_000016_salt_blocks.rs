@@ -22,7 +22,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if dialect::is_postgres(manager) {
             let connection = manager.get_connection();
-            for text in [BLOCKS, MONTHS_OF_BLOCKS, INTO_BLOCKS, VIEW] {
+            for text in [EVERY_TENANT, BLOCKS, MONTHS_OF_BLOCKS, INTO_BLOCKS, VIEW] {
                 connection.execute_unprepared(text).await?;
             }
         }
@@ -32,13 +32,16 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if dialect::is_postgres(manager) {
             let connection = manager.get_connection();
-            for text in [ROWS, MONTHS_OF_ROWS, INTO_ROWS] {
+            for text in [EVERY_TENANT, ROWS, MONTHS_OF_ROWS, INTO_ROWS] {
                 connection.execute_unprepared(text).await?;
             }
         }
         Ok(())
     }
 }
+
+/// The second wall stands already; what is copied is every tenant's.
+const EVERY_TENANT: &str = "SELECT set_config('einklang.tenant', 'all', true)";
 
 /// A block's id is random: the id of a click would outlive its erasure there.
 const BLOCKS: &str = "
@@ -50,7 +53,8 @@ CREATE TABLE vault.salt_block (
     salts BYTEA[] NOT NULL,
     PRIMARY KEY (tenant, issued_at_ticks, block_id)
 ) PARTITION BY RANGE (issued_at_ticks);
-CREATE TABLE vault.salt_block_default PARTITION OF vault.salt_block DEFAULT
+CREATE TABLE vault.salt_block_default PARTITION OF vault.salt_block DEFAULT;
+SELECT second_wall('vault.salt_block'), second_wall('vault.salt_block_default')
 ";
 
 const MONTHS_OF_BLOCKS: &str = "
@@ -63,6 +67,7 @@ BEGIN
     LOOP
         EXECUTE format('CREATE TABLE vault.%I PARTITION OF vault.salt_block %s',
             replace(part.relname, 'click_salt', 'salt_block'), part.bound);
+        PERFORM second_wall(format('vault.%I', replace(part.relname, 'click_salt', 'salt_block'))::regclass);
     END LOOP;
 END $$
 ";
@@ -79,7 +84,7 @@ DROP TABLE vault.click_salt
 ";
 
 const VIEW: &str = "
-CREATE VIEW vault.click_salt AS
+CREATE VIEW vault.click_salt WITH (security_invoker = true) AS
 SELECT b.tenant, b.issued_at_ticks, k.click_id, k.salt
 FROM vault.salt_block AS b CROSS JOIN LATERAL UNNEST(b.clicks, b.salts) AS k (click_id, salt);
 CREATE FUNCTION vault.remove_salt() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -109,7 +114,8 @@ CREATE TABLE vault.click_salt (
     salt BYTEA NOT NULL,
     PRIMARY KEY (tenant, issued_at_ticks, click_id)
 ) PARTITION BY RANGE (issued_at_ticks);
-CREATE TABLE vault.click_salt_default PARTITION OF vault.click_salt DEFAULT
+CREATE TABLE vault.click_salt_default PARTITION OF vault.click_salt DEFAULT;
+SELECT second_wall('vault.click_salt'), second_wall('vault.click_salt_default')
 ";
 
 const MONTHS_OF_ROWS: &str = "
@@ -122,6 +128,7 @@ BEGIN
     LOOP
         EXECUTE format('CREATE TABLE vault.%I PARTITION OF vault.click_salt %s',
             replace(part.relname, 'salt_block', 'click_salt'), part.bound);
+        PERFORM second_wall(format('vault.%I', replace(part.relname, 'salt_block', 'click_salt'))::regclass);
     END LOOP;
 END $$
 ";

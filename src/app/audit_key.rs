@@ -9,6 +9,7 @@ use ed25519_dalek::{Signer, SigningKey};
 
 use super::key_file::{KeyFileError, Kind};
 use crate::domain::event::{Actor, AuditEvent};
+use crate::domain::scope::TenantScope;
 use crate::flow::audit::{CheckpointSigner, SignerFailed};
 use crate::flow::{Clock, Entropy};
 use crate::store::{Store, StoreError};
@@ -80,7 +81,7 @@ pub async fn obtain(
     let mut event = AuditEvent::new(0, "key.created", &Actor::Server, "created", &nonce);
     event.at_ms = Some(clock.now_ms());
     event.object = Some(format!("audit:{public}"));
-    let tx = store.begin().await?;
+    let tx = store.begin(TenantScope::Server).await?;
     tx.adopt_audit_key(&public).await?;
     tx.commit_with(&event.into()).await?;
     Ok(signer)

@@ -5,6 +5,7 @@
 
 mod duties;
 mod remains;
+mod wall;
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -18,6 +19,7 @@ use super::cli::chain;
 use super::config::{Config, DEFAULT_AUDIT_NAME};
 use super::system::{SystemClock, SystemEntropy};
 use super::{audit, audit_key, registries, root_key};
+use crate::domain::scope::TenantScope;
 use crate::flow::audit::check::Extent;
 use crate::flow::{Clock, Live};
 use crate::store::Store;
@@ -194,6 +196,7 @@ async fn database(config: &Config, store: &Store, clock: &SystemClock, sheet: &m
         return;
     }
     partitions(store, clock, sheet).await;
+    wall::second_wall(store, sheet).await;
     let root = root_key::look(config, store).await;
     let root = keys(config, store, root, sheet).await;
     waiting(store, clock, sheet).await;
@@ -325,7 +328,7 @@ async fn root_state(store: &Store, roots: &Roots, sheet: &mut Sheet) {
         Ok(_) => sheet.note("root_key", State::Ok, "The root key is the database's."),
         Err(error) => sheet.note("root_key", State::Failed, chain(&error)),
     }
-    match store.reader().key_rotations(None).await {
+    match store.reader(TenantScope::Server).key_rotations(None).await {
         Ok(rotations) if rotations.iter().any(|one| one.ended_at_ms.is_none()) => {
             let sentence = "A rotation of keys was begun and has not ended. Give the same command again: einklang keys rotate";
             sheet.note("key_rotation", State::Warning, sentence);
@@ -372,7 +375,7 @@ async fn waiting(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
 
 /// A log that grew has a checkpoint within a second; what grew long ago and is not signed, nobody can rely on.
 async fn unsigned(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
-    let heads = store.reader().log_heads().await;
+    let heads = store.reader(TenantScope::Server).log_heads().await;
     let heads = match heads {
         Ok(heads) => heads,
         Err(error) => {

@@ -19,6 +19,7 @@ use crate::domain::erasure::{Door, Ground};
 use crate::domain::event::Actor;
 use crate::domain::ids::ErasureId;
 use crate::domain::routing::Routing;
+use crate::domain::scope::TenantScope;
 use crate::flow::FlowError;
 use crate::flow::consent::About;
 use crate::flow::erasure::{ErasureBy, ErasureFlow, ErasureOutcome};
@@ -145,7 +146,7 @@ async fn named(
         return Ok((tenant, None));
     };
     let shop: Option<Shop> = store
-        .reader()
+        .reader(TenantScope::Server)
         .find_named(tenant, slug)
         .await
         .map_err(StartError::from)?;

@@ -12,6 +12,7 @@ use super::key_file::{KeyFileError, Kind};
 use super::root_command::{self, CommandError};
 use crate::domain::event::{Actor, AuditEvent};
 use crate::domain::keys::Secret;
+use crate::domain::scope::TenantScope;
 use crate::flow::{Clock, Entropy};
 use crate::store::keys::RootCheck;
 use crate::store::roots::Roots;
@@ -101,7 +102,7 @@ async fn adopt(
     let mut event = AuditEvent::new(0, "key.created", &Actor::Server, "created", &nonce);
     event.at_ms = Some(clock.now_ms());
     event.object = Some(format!("root:{}", key.fingerprint()));
-    let tx = store.begin().await?;
+    let tx = store.begin(TenantScope::Server).await?;
     tx.adopt_root(&key.fingerprint()).await?;
     tx.commit_with(&event.into()).await?;
     Ok(())

@@ -66,7 +66,8 @@ pub enum ServeError {
     Signal(#[source] std::io::Error),
     /// A build for measuring.
     #[error(
-        "This build keeps no audit log, or does not encrypt. It is for `einklang bench` and does not serve."
+        "This build keeps no audit log, does not encrypt, or does not tell tenants apart. It is for measuring and does not \
+         serve."
     )]
     ForMeasuring,
     /// An unsafe default that production does not take.
@@ -113,7 +114,11 @@ pub async fn serve(
     config: Config,
     prepare: impl AsyncFnOnce(&App, Addresses) -> Result<(), PrepareError>,
 ) -> Result<(), ServeError> {
-    if cfg!(any(feature = "without-log", feature = "without-encryption")) {
+    if cfg!(any(
+        feature = "without-log",
+        feature = "without-encryption",
+        feature = "leave-out-tenant-filter"
+    )) {
         return Err(ServeError::ForMeasuring);
     }
     production::check_config(&config)?;

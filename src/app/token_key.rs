@@ -15,6 +15,7 @@ use super::key_file::{KeyFileError, Kind};
 use super::system::{SystemClock, SystemEntropy};
 use super::wire::{self, StartError, make_folder};
 use crate::domain::event::Actor;
+use crate::domain::scope::TenantScope;
 use crate::flow::Entropy;
 use crate::identity::own::{TokenSigner, public_of, thumbprint};
 use crate::store::StoreError;
@@ -94,7 +95,7 @@ pub async fn replace(config: &Config, json: bool) -> Result<String, TokenKeyErro
     let kid = rotate(config, &SystemEntropy)?;
     let mut event = live.event(0, "key.created", &Actor::CommandLine, "created");
     event.object = Some(format!("token:{kid}"));
-    let tx = store.begin().await?;
+    let tx = store.begin(TenantScope::Server).await?;
     tx.commit_with(&event.into()).await?;
     drop(live);
     store.close().await;
@@ -145,7 +146,7 @@ mod tests {
         let store = Store::connect(&config.database_url).await.expect("opened");
         let span = (0, 253_402_300_800_000);
         let entries = store
-            .reader()
+            .reader(TenantScope::Server)
             .entries_of_span(0, "key.created", span, None, 9)
             .await;
         let bodies: Vec<_> = entries

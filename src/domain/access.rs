@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Actor;
+use super::scope::TenantScope;
 
 /// What a key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -253,6 +254,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// For whom the caller's requests read and write: its tenant alone. An operator's is what belongs to the server.
+    pub fn scope(&self) -> TenantScope {
+        TenantScope::Only(self.tenant)
+    }
+
     /// The caller as the trail names it.
     pub fn actor(&self) -> Actor {
         match (self.bearer, self.role) {

@@ -38,6 +38,7 @@ pub mod registry;
 pub mod report;
 pub mod retention;
 pub mod routing;
+pub mod scope;
 pub mod signal;
 pub mod signature;
 pub mod stream;

@@ -19,6 +19,7 @@ use super::landing::Template;
 use super::money::Currency;
 use super::policy::{Policy, PolicyVersion, Shadow, Timeline};
 use super::refusal::RefusalMode;
+use super::scope::TenantScope;
 
 /// One version of the routing data.
 #[derive(Debug, Default)]
@@ -77,6 +78,11 @@ impl TenantRoute {
     /// The tenant's number.
     pub fn number(&self) -> i64 {
         self.tenant.object.number
+    }
+
+    /// For whom requests about the tenant read and write.
+    pub fn scope(&self) -> TenantScope {
+        TenantScope::Only(self.number())
     }
 
     /// The policy version in force at a time.

@@ -17,6 +17,7 @@ use crate::domain::event::Actor;
 use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::ShopRoute;
+use crate::domain::scope::TenantScope;
 pub use crate::store::batch::erase::SUPPRESSION_SECONDS;
 pub use crate::store::erasures::Erasure;
 use crate::store::remains::Rewritten;
@@ -100,7 +101,12 @@ impl ErasureFlow {
     }
     /// The number of a tenant's shop.
     pub async fn shop(&self, tenant: i64, id: Uuid) -> Result<i64, FlowError> {
-        let shop: Option<Shop> = self.live.store().reader().find(tenant, id).await?;
+        let shop: Option<Shop> = self
+            .live
+            .store()
+            .reader(TenantScope::Only(tenant))
+            .find(tenant, id)
+            .await?;
         Ok(shop.ok_or(FlowError::Missing("shop"))?.object.number)
     }
 
@@ -111,12 +117,22 @@ impl ErasureFlow {
         after: Option<Uuid>,
         limit: u64,
     ) -> Result<Vec<Erasure>, FlowError> {
-        Ok(self.live.store().reader().erasures(tenant, after, limit).await?)
+        Ok(self
+            .live
+            .store()
+            .reader(TenantScope::Only(tenant))
+            .erasures(tenant, after, limit)
+            .await?)
     }
 
     /// One act.
     pub async fn read(&self, tenant: i64, id: Uuid) -> Result<Erasure, FlowError> {
-        let found = self.live.store().reader().erasure(tenant, id).await?;
+        let found = self
+            .live
+            .store()
+            .reader(TenantScope::Only(tenant))
+            .erasure(tenant, id)
+            .await?;
         found.ok_or(FlowError::Refused(Reason::NotFound))
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::access::Principal;
 use crate::domain::event::{Actor, AuditEvent, Trail};
 use crate::domain::key_life::{is_over, needs_successor};
 use crate::domain::keyring::{KeyPurpose, KeyRing};
+use crate::domain::scope::TenantScope;
 use crate::store::key_use::{KeyRow, RotationRow};
 use crate::store::tx::Tx;
 
@@ -97,7 +98,7 @@ impl KeysFlow {
 
     /// What a caller may see: a tenant's roles their tenant's keys, the server's operator the root keys.
     pub async fn shown_to(&self, principal: &Principal) -> Result<KeySheet, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         if principal.tenant == 0 {
             return Ok(KeySheet {
                 roots: self.roots().await?,
@@ -114,7 +115,7 @@ impl KeysFlow {
 
     /// Everything, for the command line.
     pub async fn all(&self) -> Result<KeySheet, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         Ok(KeySheet {
             roots: self.roots().await?,
             keys: reader.key_rows(None).await?,
@@ -123,7 +124,7 @@ impl KeysFlow {
     }
 
     async fn roots(&self) -> Result<Vec<RootRow>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         let current = reader.root_name().await?;
         let present = self.live.roots().names();
         let mut wraps: BTreeMap<String, usize> = present.iter().map(|name| (name.clone(), 0)).collect();
@@ -150,7 +151,13 @@ impl KeysFlow {
         }
         let mut kept = Kept::default();
         let mut by_tenant: BTreeMap<i64, Vec<KeyRow>> = BTreeMap::new();
-        for row in self.live.store().reader().key_rows(None).await? {
+        for row in self
+            .live
+            .store()
+            .reader(TenantScope::Server)
+            .key_rows(None)
+            .await?
+        {
             by_tenant.entry(row.tenant).or_default().push(row);
         }
         let routing = self.live.routing();
@@ -190,7 +197,7 @@ impl KeysFlow {
             return Ok(());
         }
         let write = async {
-            let tx = self.live.store().begin().await?;
+            let tx = self.live.store().begin(TenantScope::Server).await?;
             for ((tenant, id), uses) in &taken {
                 tx.add_uses(*tenant, KeyPurpose::Token, (*id).into(), *uses)
                     .await?;
@@ -209,7 +216,7 @@ impl KeysFlow {
     /// Does for a tenant what is due, as the transaction sees it: another node may have been first.
     async fn follow(&self, tenant: i64) -> Result<Kept, FlowError> {
         let live = &self.live;
-        let tx = live.store().begin().await?;
+        let tx = live.store().begin(TenantScope::Only(tenant)).await?;
         let plan = Plan::of(&tx.key_list(tenant).await?, live.now_ms());
         if !plan.is_due() {
             return Ok(Kept::default());

@@ -14,6 +14,7 @@ use crate::domain::policy::Policy;
 use crate::domain::refusal::Reason;
 use crate::domain::registry::Registries;
 use crate::domain::routing::Routing;
+use crate::domain::scope::TenantScope;
 use crate::domain::signal::{Collector, Reading};
 use crate::store::Store;
 use crate::store::keys::RootCheck;
@@ -225,7 +226,7 @@ impl Live {
 
     /// Makes one month's epoch key for a tenant and reads the routing data anew.
     pub async fn make_epoch(&self, tenant: i64, epoch: u16) -> Result<(), FlowError> {
-        let tx: Tx = self.store.begin().await?;
+        let tx: Tx = self.store.begin(TenantScope::Only(tenant)).await?;
         let fill = self.fill();
         if tx
             .make_epoch(tenant, &self.roots, epoch, self.now_ms(), &fill)

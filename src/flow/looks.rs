@@ -15,6 +15,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::look::{Look, may_look};
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::store::tx::Tx;
 
 /// Somebody in front of a door.
@@ -63,7 +64,7 @@ impl Looker<'_> {
         let tenant = self.tenant(live)?;
         if self.is_operator() {
             let now_ms = live.now_ms();
-            let reader = live.store().reader();
+            let reader = live.store().reader(TenantScope::Only(tenant.number()));
             let grants = reader.grants_in_force(tenant.number(), now_ms).await?;
             granted(&grants, look, now_ms).ok_or(FlowError::Refused(Reason::NoGrant))?;
             // A tenant's own callers are turned away at the gate.

@@ -71,6 +71,7 @@ use crate::domain::event::{Actor, Change};
 use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::store::objects::Kept;
 
 /// Who acts, in whose scope, and by which request.
@@ -85,6 +86,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// For whom the caller reads and writes.
+    pub fn tenant_scope(&self) -> TenantScope {
+        TenantScope::managing(self.scope)
+    }
+
     /// The caller of a request.
     pub fn of(principal: &Principal, request: RequestId) -> Self {
         Self {
@@ -197,7 +203,7 @@ impl ObjectsFlow {
 
     /// An object of the caller's scope.
     pub async fn read<T: Managed>(&self, caller: &Caller, id: Uuid) -> Result<T, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(caller.tenant_scope());
         let found = reader.find(caller.scope, id).await?;
         found.ok_or(FlowError::Refused(Reason::NotFound))
     }
@@ -209,7 +215,7 @@ impl ObjectsFlow {
         after: i64,
         limit: u64,
     ) -> Result<Vec<T>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(caller.tenant_scope());
         Ok(reader.page(caller.scope, after, limit).await?)
     }
 

@@ -16,6 +16,7 @@ use crate::domain::draft::{ApiKeyDraft, CampaignDraft, GoalDraft, Name};
 use crate::domain::provision::{
     FilePlace, Planned, Provision, ProvisionError, ShopPlan, TenantPlan, UserPlan,
 };
+use crate::domain::scope::TenantScope;
 use crate::store::objects::Named;
 
 /// Why a file was not applied. Nothing of it was.
@@ -75,7 +76,7 @@ impl ProvisionFlow {
     /// The hash for each user of a plan that has a password in it: the one that is there if it fits, else a new one.
     /// Done beforehand, since hashing is slow and a transaction keeps others waiting.
     async fn hash_passwords(&self, plan: &TenantPlan) -> Result<Vec<Option<PasswordHash>>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         let slug = &plan.tenant.draft.slug;
         let tenant: Option<Tenant> = reader.find_named(0, slug).await?;
         let mut hashes = Vec::with_capacity(plan.users.len());

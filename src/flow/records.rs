@@ -25,6 +25,7 @@ use crate::domain::policy::Policy;
 use crate::domain::record::{Opened, Record, RecordKey, RecordKind, Redone, redo};
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::domain::token;
 use crate::store::StoreError;
 use crate::store::records::RecordFilter;
@@ -130,7 +131,7 @@ impl RecordsFlow {
                 break;
             }
             let last = after.as_ref().filter(|key| key.kind() == kind);
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(tenant.scope());
             items.extend(
                 reader
                     .records(tenant.number(), kind, &filter, last, wanted)
@@ -204,7 +205,8 @@ impl RecordsFlow {
             "consent_record.replayed",
             request,
         );
-        let tx = self.live.store().begin().await?;
+        let scope = TenantScope::Only(tenant.number());
+        let tx = self.live.store().begin(scope).await?;
         tx.commit_with(&event.into()).await?;
         let policy = self.policy(&tenant, &shown.record).await?;
         let inputs = shown.record.open(&tenant.keys).and_then(|opened| opened.inputs);
@@ -250,7 +252,7 @@ impl RecordsFlow {
                 }]))
             }
             (None, Some(order_id)) => {
-                let reader = self.live.store().reader();
+                let reader = self.live.store().reader(tenant.scope());
                 let shops: Vec<i64> = match query.shop {
                     None => tenant.shops.keys().copied().collect(),
                     Some(id) => {
@@ -275,7 +277,7 @@ impl RecordsFlow {
     /// A record that is there. What was erased is gone for good; what was never there, or had its time, is not found.
     pub(super) async fn find(&self, tenant: &TenantRoute, id: &RecordId) -> Result<Shown, FlowError> {
         let key = RecordKey::open(&tenant.keys, id).ok_or(FlowError::Refused(Reason::NotFound))?;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let number = tenant.number();
         let found = reader.record(number, &key).await?;
         // A row without its click's salt is what a cut-off erasure could leave behind.
@@ -297,7 +299,7 @@ impl RecordsFlow {
     }
 
     async fn policy(&self, tenant: &TenantRoute, record: &Record) -> Result<Policy, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let found = reader
             .policy_document(tenant.number(), record.policy_version)
             .await?;
@@ -319,7 +321,7 @@ impl RecordsFlow {
     ) -> Result<(), FlowError> {
         let number = tenant.number();
         let mut event = self.event(looker.principal, number, shown, action, looker.request);
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(number)).await?;
         event.changes = looker.enter(&self.live, &tx, number, look).await?;
         tx.commit_with(&event.into()).await?;
         Ok(())

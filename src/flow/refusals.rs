@@ -10,6 +10,7 @@ use super::{FlowError, Live};
 use crate::domain::access::Bearer;
 use crate::domain::event::{Actor, Entry, Trail};
 use crate::domain::refusal::Reason;
+use crate::domain::scope::TenantScope;
 
 /// Different refusals that are counted apart between two rounds; what comes beyond is counted together.
 const KINDS_MAX: usize = 1_024;
@@ -71,7 +72,7 @@ impl Refusals {
             return Ok(0);
         };
         let entered = async {
-            let tx = live.store().begin().await?;
+            let tx = live.store().begin(TenantScope::Server).await?;
             tx.commit_with(&trail).await
         };
         if let Err(error) = entered.await {

@@ -124,7 +124,7 @@ impl ReportFlow {
             .event(principal.tenant, "report.exported", &actor, "exported");
         event.object = Some(format!("report:{report}"));
         event.request_id = Some(request.to_string());
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(principal.scope()).await?;
         Ok(tx.commit_with(&event.into()).await?)
     }
 

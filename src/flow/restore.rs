@@ -15,6 +15,7 @@ use crate::domain::event::{Actor, Change};
 use crate::domain::ids::{ClickId, ClickKey, TenantId};
 use crate::domain::journal::Suppressed;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::store::StoreError;
 use crate::store::audit::LogKey;
 use crate::store::audit::heads::Head;
@@ -84,7 +85,7 @@ impl RestoreFlow {
     /// the backup. The new epoch's number is one that nobody can have used: where the guard file cannot know, the time.
     pub async fn reopen_logs(&self, name: &str, guard: &dyn Guard) -> Result<Vec<Reopened>, FlowError> {
         let mut heads: BTreeMap<i64, Head> = BTreeMap::new();
-        for head in self.live.store().reader().log_heads().await? {
+        for head in self.live.store().reader(TenantScope::Server).log_heads().await? {
             heads.insert(head.log.tenant, head);
         }
         let routing = self.live.routing();
@@ -133,7 +134,11 @@ impl RestoreFlow {
             (None, Some(head)) => Remembered {
                 epoch: head.log.epoch,
                 size: head.size,
-                root: store.reader().log_edge(head.log, head.size).await?.root(),
+                root: store
+                    .reader(TenantScope::Server)
+                    .log_edge(head.log, head.size)
+                    .await?
+                    .root(),
             },
             (None, None) => return Ok(epoch),
         };
@@ -192,7 +197,10 @@ impl RestoreFlow {
         let mut behind = None;
         loop {
             let store = self.live.store();
-            let page = store.reader().named_clicks(naming, number, behind).await?;
+            let page = store
+                .reader(TenantScope::Server)
+                .named_clicks(naming, number, behind)
+                .await?;
             let Some(last) = page.last() else { return Ok(()) };
             behind = Some(last.key);
             let mut going: Vec<ClickKey> = Vec::new();
@@ -260,7 +268,7 @@ impl RestoreFlow {
                 old: None,
             })
             .collect();
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Server).await?;
         Ok(tx.commit_with(&event.into()).await?)
     }
 

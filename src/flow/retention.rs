@@ -15,6 +15,7 @@ use super::{FlowError, Live};
 use crate::domain::draft::differences;
 use crate::domain::ids::TenantId;
 use crate::domain::retention::{Class, LongerReason, OVERDUE_MS, Rule, Term, cut_off_ms, days_of};
+use crate::domain::scope::TenantScope;
 use crate::store::purge::{Of, Sought};
 use crate::store::retention::Run;
 
@@ -87,7 +88,7 @@ impl RetentionFlow {
 
     /// How every class stands in a tenant, overdue ones first.
     pub async fn standings(&self, tenant: i64) -> Result<Vec<Standing>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let rules = reader.retention_rules(tenant).await?;
         let runs = reader.last_runs(tenant).await?;
         let mut standings = Vec::with_capacity(Class::ALL.len());
@@ -105,7 +106,7 @@ impl RetentionFlow {
         rules: &[Rule],
         runs: &[Run],
     ) -> Result<Standing, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let now_ms = self.live.now_ms();
         let due = sought(tenant, class, rules, now_ms, now_ms, Uuid::nil());
         let count = async |of| reader.count_due(&due, of, COUNTED_MAX).await;
@@ -129,14 +130,14 @@ impl RetentionFlow {
     async fn is_overdue(&self, tenant: i64, class: Class, rules: &[Rule]) -> Result<bool, FlowError> {
         let now_ms = self.live.now_ms();
         let late = sought(tenant, class, rules, now_ms - OVERDUE_MS, now_ms, Uuid::nil());
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         Ok(reader.count_due(&late, Of::Free, 1).await? > 0)
     }
 
     /// Every class of every tenant that is overdue.
     pub async fn overdue(&self) -> Result<Vec<Overdue>, FlowError> {
         let routing = self.live.routing();
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         let mut found = Vec::new();
         for (number, tenant) in &routing.tenants {
             let rules = reader.retention_rules(*number).await?;
@@ -156,7 +157,7 @@ impl RetentionFlow {
         Ok(self
             .live
             .store()
-            .reader()
+            .reader(TenantScope::Server)
             .overdue_reviews(self.live.now_ms())
             .await?)
     }
@@ -180,7 +181,7 @@ impl RetentionFlow {
         wanted.check()?;
         let tenant = caller.scope;
         let now_ms = self.live.now_ms();
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(tenant)).await?;
         let rules = tx.retention_rules(tenant).await?;
         let unset = Rule {
             class,
@@ -202,7 +203,7 @@ impl RetentionFlow {
             event.changes = changes;
             tx.commit_with(&event.into()).await?;
         }
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let rules = reader.retention_rules(tenant).await?;
         let runs = reader.last_runs(tenant).await?;
         self.standing(tenant, class, &rules, &runs).await

@@ -13,6 +13,7 @@ use crate::domain::event::{Actor, Trail};
 use crate::domain::key_life::has_taken_over;
 use crate::domain::keyring::KeyPurpose;
 use crate::domain::refusal::Reason;
+use crate::domain::scope::TenantScope;
 use crate::store::key_use::RotationRow;
 use crate::store::rotation::RotationKind;
 
@@ -75,7 +76,7 @@ impl RotationFlow {
     /// Begins, unless one is under way; returns whether there is something to do.
     async fn begin_root(&self) -> Result<bool, FlowError> {
         let live = &self.live;
-        let tx = live.store().begin().await?;
+        let tx = live.store().begin(TenantScope::Server).await?;
         let latest = tx.latest_rotation(0, RotationKind::Root).await?;
         if latest.is_some_and(|latest| latest.ended_at_ms.is_none()) {
             return Ok(true);
@@ -101,7 +102,7 @@ impl RotationFlow {
         let limit = u64::try_from(ROWS_AT_ONCE).unwrap_or(u64::MAX);
         loop {
             let fill = live.fill();
-            let tx = live.store().begin().await?;
+            let tx = live.store().begin(TenantScope::Server).await?;
             // Another one may work on the same rotation.
             let latest = tx.latest_rotation(0, RotationKind::Root).await?;
             let mut rotation = latest.ok_or(FlowError::Refused(Reason::Internal))?;
@@ -156,7 +157,7 @@ impl RotationFlow {
 
     async fn begin_tenant(&self, tenant: i64, slug: &str) -> Result<(), FlowError> {
         let live = &self.live;
-        let tx = live.store().begin().await?;
+        let tx = live.store().begin(TenantScope::Only(tenant)).await?;
         let latest = tx.latest_rotation(tenant, RotationKind::Tenant).await?;
         if latest.is_some_and(|latest| latest.ended_at_ms.is_none()) {
             return Ok(());
@@ -175,7 +176,7 @@ impl RotationFlow {
     async fn tenant_step(&self, tenant: i64) -> Result<RotationRow, FlowError> {
         let live = &self.live;
         let fill = live.fill();
-        let tx = live.store().begin().await?;
+        let tx = live.store().begin(TenantScope::Only(tenant)).await?;
         let latest = tx.latest_rotation(tenant, RotationKind::Tenant).await?;
         let mut rotation = latest.ok_or(FlowError::Refused(Reason::Internal))?;
         if rotation.ended_at_ms.is_some() {
@@ -210,7 +211,7 @@ impl RotationFlow {
     /// Makes a tenant another token key. The one before seals for a minute more, and opens until its last token has expired.
     pub async fn token(&self, tenant: i64) -> Result<NewToken, FlowError> {
         let live = &self.live;
-        let tx = live.store().begin().await?;
+        let tx = live.store().begin(TenantScope::Only(tenant)).await?;
         let rows = tx.key_list(tenant).await?;
         let tokens = rows.iter().filter(|row| row.purpose == KeyPurpose::Token.code());
         let newest = tokens.max_by_key(|row| row.number);

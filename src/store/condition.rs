@@ -1,9 +1,10 @@
 //! Questions about the database's own condition, for `doctor`. Nothing is changed.
 
-use sea_orm::{FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
 
 use super::connect::{Store, StoreError};
 use crate::domain::keys::epoch_of;
+use crate::domain::scope::TenantScope;
 
 /// Entries that wait for their places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ const WAITING_SQLITE_IDS: &str = "SELECT hex(substr(entry_id, 1, 6)) AS text FRO
 
 impl Store {
     async fn ask<T: FromQueryResult>(&self, text: &str, values: Vec<Value>) -> Result<Option<T>, StoreError> {
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Server);
         let connection = reader.connection();
         let select = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
         Ok(T::find_by_statement(select).one(connection).await?)

@@ -14,8 +14,9 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use super::checkpoint::{Checkpoints, note_pages};
+use super::scoped::{EVERY_TENANT, Scoped};
 use super::tx::{Batch, Books, Reader, Tx};
-use crate::domain::ids::TICKS_PER_SECOND;
+use crate::domain::scope::TenantScope;
 
 /// What can go wrong below. Texts name what was attempted, never a value of a row.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +112,11 @@ pub(super) enum Pools {
         /// The connections of the ledger's lanes, while they are good. The pool would test it before and after each batch, and hand out
         /// another one meanwhile, whose statements are not prepared.
         ledger: Arc<[Arc<Mutex<Option<PgConnection>>>]>,
-        /// For making it anew.
+        /// For making it anew; as a connection of the ledger, which works for every tenant.
         ledger_options: Box<PgConnectOptions>,
+        /// For connections that work for every tenant and are not lent: the pool's stand for nobody until a transaction
+        /// says for whom.
+        server_options: Box<PgConnectOptions>,
     },
 }
 
@@ -225,7 +229,8 @@ impl Store {
             ])
             .application_name("einklang")
             .disable_statement_logging();
-        let ledger_options = options.clone().options(LEDGER_PLANS);
+        let server_options = options.clone().options([EVERY_TENANT]);
+        let ledger_options = server_options.clone().options(LEDGER_PLANS);
         let pool = PgPoolOptions::new()
             .max_connections(16)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -239,13 +244,31 @@ impl Store {
                 pool,
                 ledger: (0..POSTGRES_LANES).map(|_| Arc::default()).collect(),
                 ledger_options: Box::new(ledger_options),
+                server_options: Box::new(server_options),
             },
         })
     }
 
     /// Brings the schema up to date, and on PostgreSQL makes the partitions of the months around `now_s`.
     pub async fn migrate(&self, now_s: i64) -> Result<(), StoreError> {
-        Migrator::up(&self.write, None).await?;
+        match &self.pools {
+            Pools::Sqlite { .. } => Migrator::up(&self.write, None).await?,
+            Pools::Postgres { server_options, .. } => {
+                // Rows that a migration moves are every tenant's.
+                let pool = PgPoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with((**server_options).clone())
+                    .await?;
+                let done = Migrator::up(
+                    &SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
+                    None,
+                )
+                .await;
+                pool.close().await;
+                done?;
+            }
+        }
         self.prepare_months(now_s).await
     }
 
@@ -263,9 +286,9 @@ impl Store {
         Ok(Migrator::get_pending_migrations(&self.read).await?.len())
     }
 
-    /// Begins a managing transaction.
-    pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Tx::begin(&self.write, &self.pools).await
+    /// Begins a managing transaction for a scope.
+    pub async fn begin(&self, scope: TenantScope) -> Result<Tx, StoreError> {
+        Tx::begin(&self.write, &self.pools, scope).await
     }
 
     /// Begins a transaction of the audit log's books.
@@ -287,9 +310,9 @@ impl Store {
         }
     }
 
-    /// A connection for reading. Never used for a verdict: those read in the transaction that writes them.
-    pub fn reader(&self) -> Reader<'_> {
-        Reader(&self.read)
+    /// A connection for reading for a scope. Never used for a verdict: those read in the transaction that writes them.
+    pub fn reader(&self, scope: TenantScope) -> Reader<'_> {
+        Reader(Scoped::new(&self.read, scope))
     }
 
     /// Whether this is PostgreSQL.
@@ -355,61 +378,6 @@ impl Store {
                     }
                 }
                 pool.close().await;
-            }
-        }
-    }
-
-    /// Makes PostgreSQL's monthly partitions from last month to three months ahead. SQLite has none.
-    pub async fn prepare_months(&self, now_s: i64) -> Result<(), StoreError> {
-        let Pools::Postgres { pool, .. } = &self.pools else {
-            return Ok(());
-        };
-        let this = i64::from(crate::domain::keys::epoch_of(now_s));
-        for month in (this - 1)..=(this + 3) {
-            let (from_s, to_s) = (month_start_s(month), month_start_s(month + 1));
-            for (table, schema, per_second) in [
-                ("click", "public", TICKS_PER_SECOND),
-                ("salt_block", "vault", TICKS_PER_SECOND),
-                ("consent_record", "public", TICKS_PER_SECOND),
-                ("conversion", "public", 1),
-            ] {
-                let (from, to) = (from_s * per_second, to_s * per_second);
-                let sql = format!(
-                    "CREATE TABLE IF NOT EXISTS {schema}.{table}_m{month} PARTITION OF {schema}.{table} \
-                     FOR VALUES FROM ({from}) TO ({to})"
-                );
-                // Rows of this month may stand in the default partition already; then it stays there.
-                match sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await {
-                    Ok(_) => {}
-                    Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("23514") => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The second in which a month since January 1970 begins.
-pub(super) fn month_start_s(month: i64) -> i64 {
-    let year = i32::try_from(1970 + month.div_euclid(12)).unwrap_or(1970);
-    let in_year = u32::try_from(month.rem_euclid(12) + 1).unwrap_or(1);
-    chrono::NaiveDate::from_ymd_opt(year, in_year, 1)
-        .and_then(|date| date.and_hms_opt(0, 0, 0))
-        .map_or(0, |start| start.and_utc().timestamp())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn months_begin_where_epochs_change() {
-        for month in [0, 1, 11, 12, 682, 683] {
-            let start = month_start_s(month);
-            assert_eq!(i64::from(crate::domain::keys::epoch_of(start)), month);
-            if month > 0 {
-                assert_eq!(i64::from(crate::domain::keys::epoch_of(start - 1)), month - 1);
             }
         }
     }

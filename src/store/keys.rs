@@ -15,6 +15,7 @@ use super::tx::Tx;
 use crate::domain::key_life::KeyState;
 use crate::domain::keyring::{KeyPurpose, KeyRing};
 use crate::domain::keys::{KeyError, NONCE_BYTES, Secret};
+use crate::domain::scope::TenantScope;
 use entity::wrapped_key::Model as Row;
 
 /// A supply of secret random bytes: `app` passes the system's generator.
@@ -63,7 +64,7 @@ pub(super) async fn root_setting<C: ConnectionTrait>(connection: &C) -> Result<O
 impl Store {
     /// Compares the root keys' public names with the one that the database is under. None: there is no key here.
     pub async fn check_root(&self, roots: Option<&Roots>) -> Result<RootCheck, StoreError> {
-        let Some(wanted) = root_setting(self.reader().connection()).await? else {
+        let Some(wanted) = root_setting(self.reader(TenantScope::Server).connection()).await? else {
             return Ok(RootCheck::Fresh);
         };
         Ok(match roots {
@@ -78,7 +79,7 @@ impl Store {
     /// The public half of the key that signs this database's checkpoints, in hexadecimal, once there is one.
     pub async fn audit_public_key(&self) -> Result<Option<String>, StoreError> {
         let row = entity::server_setting::Entity::find_by_id(AUDIT_SETTING)
-            .one(self.reader().connection())
+            .one(self.reader(TenantScope::Server).connection())
             .await?;
         Ok(row.map(|row| row.value))
     }

@@ -1,4 +1,5 @@
-//! The only SQL. Promise: no commit without a trail, and every statement names its tenant.
+//! The only SQL. Promise: no commit without a trail, every statement names its tenant, and whoever reads or manages says
+//! for whom.
 //!
 //! Two kinds of access share one set of pools. The hot path (clicks, postbacks, consent changes) goes through
 //! [`tx::Batch`]: one transaction for everything that has queued up, one prepared statement per table. Everything else
@@ -22,6 +23,7 @@ mod holds;
 pub mod key_use;
 pub mod keys;
 pub mod lanes;
+mod months;
 pub mod objects;
 pub mod policies;
 pub mod purge;
@@ -35,11 +37,13 @@ pub mod roots;
 pub mod rotation;
 pub mod routing;
 mod rows;
+pub mod scoped;
 mod shops;
 mod tenants;
 mod tokens;
 pub mod tx;
 pub mod users;
 pub mod volume;
+pub mod wall;
 
 pub use connect::{Store, StoreError};

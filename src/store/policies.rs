@@ -13,6 +13,7 @@ use super::tx::{Reader, Tx};
 use crate::domain::policy::{Person, Policy, PolicyRecord, PolicyVersion, Shadow, Timeline};
 use crate::domain::report::ROWS_MAX;
 use crate::domain::report::period::Period;
+use crate::domain::scope::TenantScope;
 use entity::policy::{ActiveModel, Column, Entity, Model};
 
 /// How far a request's time may lie before the moment in which the routing data was read, in milliseconds.
@@ -276,7 +277,7 @@ impl Store {
              GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 2, 3, 4, 5, 6, 7 LIMIT {}",
             ROWS_MAX + 1
         );
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Only(tenant));
         let connection = reader.connection();
         let values = [tenant, draft, period.from_day, period.to_day].map(Into::into);
         let backend = connection.get_database_backend();

@@ -10,11 +10,12 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Postgres, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use uuid::Uuid;
 
-use super::connect::{Pools, Store, StoreError, month_start_s};
+use super::connect::{Pools, Store, StoreError};
+use super::months::month_start_s;
 use super::tx::Tx;
 use crate::domain::ids::{TICKS_PER_SECOND, ticks_of};
 
@@ -107,26 +108,25 @@ impl Store {
 
     /// Writes a month's salts anew and frees the dead rows of the other tables; or writes the small tables anew.
     pub async fn rewrite_month(&self, month: i64, now_ms: i64) -> Result<Rewritten, StoreError> {
-        let Pools::Postgres { pool, .. } = &self.pools else {
+        let Pools::Postgres { server_options, .. } = &self.pools else {
             return Ok(Rewritten::Done);
         };
-        let mut connection = pool.acquire().await?;
+        // A connection of its own: what is copied is every tenant's, which no connection of the pool may stand for.
+        let mut connection = server_options.connect().await?;
         let lock = format!("SELECT pg_try_advisory_lock({REWRITER_LOCK})");
         let held: bool = sqlx::query_scalar(AssertSqlSafe(lock))
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut connection)
             .await?;
         if !held {
             return Ok(Rewritten::Elsewhere);
         }
         let outcome = rewrite(&mut connection, month, now_ms).await;
-        // The lock is the session's: one that is not in order any more is closed, which lets go of it as well.
-        let release = format!("RESET lock_timeout; SELECT pg_advisory_unlock({REWRITER_LOCK})");
-        let released = sqlx::raw_sql(AssertSqlSafe(release))
-            .execute(&mut *connection)
+        // The lock is the session's and ends with it at the latest; the next one need not wait for that.
+        let release = format!("SELECT pg_advisory_unlock({REWRITER_LOCK})");
+        let _ = sqlx::raw_sql(AssertSqlSafe(release))
+            .execute(&mut connection)
             .await;
-        if released.is_err() {
-            drop(connection.detach());
-        }
+        let _ = connection.close().await;
         outcome
     }
 
@@ -153,27 +153,23 @@ const SEEN: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid <> p
      AND datname = current_database() AND xact_start < CAST($1 AS TIMESTAMPTZ) AND backend_type <> 'walsender') \
      OR EXISTS (SELECT 1 FROM pg_prepared_xacts WHERE database = current_database())";
 
-async fn rewrite(
-    connection: &mut PoolConnection<Postgres>,
-    month: i64,
-    now_ms: i64,
-) -> Result<Rewritten, StoreError> {
+async fn rewrite(connection: &mut PgConnection, month: i64, now_ms: i64) -> Result<Rewritten, StoreError> {
     let owed: Vec<Uuid> = sqlx::query_scalar("SELECT erasure_id FROM remains WHERE month = $1")
         .bind(month)
-        .fetch_all(&mut **connection)
+        .fetch_all(&mut *connection)
         .await?;
     if owed.is_empty() {
         return Ok(Rewritten::Done);
     }
     // A row is kept for whoever may still see it: every transaction that began before the debts were read has to end.
     let began: String = sqlx::query_scalar("SELECT CAST(clock_timestamp() AS TEXT)")
-        .fetch_one(&mut **connection)
+        .fetch_one(&mut *connection)
         .await?;
     let mut seen = true;
     for _ in 0..WAITS {
         seen = sqlx::query_scalar(SEEN)
             .bind(&began)
-            .fetch_one(&mut **connection)
+            .fetch_one(&mut *connection)
             .await?;
         if !seen {
             break;
@@ -185,11 +181,11 @@ async fn rewrite(
     }
     let timeout = format!("SET lock_timeout = {LOCK_TIMEOUT_MS}");
     sqlx::raw_sql(AssertSqlSafe(timeout))
-        .execute(&mut **connection)
+        .execute(&mut *connection)
         .await?;
     for statement in statements(connection, month, now_ms).await? {
         match sqlx::raw_sql(AssertSqlSafe(statement))
-            .execute(&mut **connection)
+            .execute(&mut *connection)
             .await
         {
             Ok(_) => {}
@@ -203,20 +199,20 @@ async fn rewrite(
     sqlx::query("DELETE FROM remains WHERE month = $1 AND erasure_id = ANY($2)")
         .bind(month)
         .bind(&owed)
-        .execute(&mut **connection)
+        .execute(&mut *connection)
         .await?;
     Ok(Rewritten::Done)
 }
 
 /// What has to be done, as far as the tables are there. A conversion is at least as young as its click.
 async fn statements(
-    connection: &mut PoolConnection<Postgres>,
+    connection: &mut PgConnection,
     month: i64,
     now_ms: i64,
 ) -> Result<Vec<String>, StoreError> {
     let text = "SELECT n.nspname || '.' || c.relname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                 WHERE c.relkind = 'r' AND n.nspname IN ('public', 'vault') ORDER BY 1";
-    let tables: Vec<(String, String)> = sqlx::query_as(text).fetch_all(&mut **connection).await?;
+    let tables: Vec<(String, String)> = sqlx::query_as(text).fetch_all(&mut *connection).await?;
     let mut found = Vec::new();
     for (table, name) in tables {
         let of = |prefix: &str| {
@@ -261,13 +257,15 @@ fn anew(month: i64, now_ms: i64) -> [String; 3] {
         "DROP TRIGGER IF EXISTS note_changed ON vault.salt_block_m{month}; \
          DROP TABLE IF EXISTS vault.salts_anew, vault.salts_changed; \
          CREATE TABLE vault.salts_changed (tenant BIGINT, issued_at_ticks BIGINT, block_id UUID); \
+         SELECT second_wall('vault.salts_changed'); \
          CREATE OR REPLACE FUNCTION vault.note_changed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          INSERT INTO vault.salts_changed VALUES (OLD.tenant, OLD.issued_at_ticks, OLD.block_id); \
          RETURN COALESCE(NEW, OLD); END $$; \
          CREATE TRIGGER note_changed BEFORE UPDATE OR DELETE ON vault.salt_block_m{month} \
          FOR EACH ROW EXECUTE FUNCTION vault.note_changed(); \
          CREATE TABLE vault.salts_anew (LIKE vault.salt_block_m{month} INCLUDING ALL, \
-         CONSTRAINT salts_anew_of CHECK (issued_at_ticks >= {from} AND issued_at_ticks < {to}))"
+         CONSTRAINT salts_anew_of CHECK (issued_at_ticks >= {from} AND issued_at_ticks < {to})); \
+         SELECT second_wall('vault.salts_anew')"
     );
     let copy = format!("INSERT INTO vault.salts_anew SELECT * FROM vault.salt_block_m{month}");
     let swap = format!(

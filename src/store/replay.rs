@@ -1,6 +1,6 @@
 //! What a restore looks through: every click that a row names, table by table, and which of them have lost their salts.
 
-use sea_orm::{FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use uuid::Uuid;
 
 use super::connect::StoreError;

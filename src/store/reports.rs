@@ -20,6 +20,7 @@ use crate::domain::report::key::{Key, Part};
 use crate::domain::report::losses::UntrackedSum;
 use crate::domain::report::period::{Period, Span};
 use crate::domain::report::{Dimension, Name, SUMS_MAX, Scope};
+use crate::domain::scope::TenantScope;
 
 /// An object that a report may be limited to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,7 @@ pub struct Reported {
 
 /// A statement that grows by conditions. Values are bound, never written into the text; `$1` works on both databases.
 struct Sums {
+    scope: TenantScope,
     text: String,
     values: Vec<Value>,
     keys: usize,
@@ -47,6 +49,7 @@ impl Sums {
         let grouped = selected.len();
         selected.extend(sums.iter().map(String::as_str));
         Self {
+            scope: TenantScope::Only(tenant),
             text: format!("SELECT {} FROM {table} WHERE tenant = $1", selected.join(", ")),
             values: vec![tenant.into()],
             keys: grouped,
@@ -71,7 +74,7 @@ impl Sums {
             let _ = write!(self.text, " GROUP BY {}", places.join(", "));
         }
         let _ = write!(self.text, " LIMIT {}", SUMS_MAX + 1);
-        let reader = store.reader();
+        let reader = store.reader(self.scope);
         let connection = reader.connection();
         let backend = connection.get_database_backend();
         let statement = Statement::from_sql_and_values(backend, self.text, self.values);
@@ -193,7 +196,7 @@ impl Store {
         id: Uuid,
     ) -> Result<Option<Reported>, StoreError> {
         use entity::{campaign, goal, link, publisher};
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Only(tenant));
         let connection = reader.connection();
         macro_rules! row {
             ($table:ident) => {{
@@ -226,7 +229,7 @@ impl Store {
         numbers: &[i64],
     ) -> Result<Vec<(i64, Name)>, StoreError> {
         use entity::{campaign, goal, link, publisher};
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Only(tenant));
         let connection = reader.connection();
         macro_rules! names {
             ($table:ident, $number:ident) => {{

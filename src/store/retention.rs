@@ -5,7 +5,8 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, Value};
 use uuid::Uuid;
 
-use super::connect::{StoreError, month_start_s};
+use super::connect::StoreError;
+use super::months::month_start_s;
 use super::routing::word;
 use super::tx::{Reader, Tx};
 use crate::domain::ids::TICKS_PER_SECOND;

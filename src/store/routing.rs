@@ -20,6 +20,7 @@ use crate::domain::landing::Template;
 use crate::domain::money::Currency;
 use crate::domain::refusal::RefusalMode;
 use crate::domain::routing::{CampaignRoute, LinkRoute, Routing, ShopRoute, Subject, TenantRoute};
+use crate::domain::scope::TenantScope;
 
 /// A configuration document that does not read back names its table and column.
 pub(super) fn parse<T: DeserializeOwned>(
@@ -43,7 +44,7 @@ pub(super) fn word<T: DeserializeOwned>(
 impl Store {
     /// The version of the routing data.
     pub async fn routing_version(&self) -> Result<i64, StoreError> {
-        let connection = self.reader();
+        let connection = self.reader(TenantScope::Server);
         let connection = connection.connection();
         let select = Statement::from_string(
             connection.get_database_backend(),
@@ -67,7 +68,7 @@ impl Store {
     ) -> Result<Routing, StoreError> {
         // The version first: a change that comes in between is then noticed at the next look.
         let version = self.routing_version().await?;
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Server);
         let connection = reader.connection();
         let mut routing = Routing {
             version,

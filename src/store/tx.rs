@@ -18,20 +18,22 @@ use super::audit::pending;
 use super::cells::Rows;
 use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
+use super::scoped::{self, Scoped};
 use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::time_ordered;
+use crate::domain::scope::TenantScope;
 
-/// A connection that reads.
-pub struct Reader<'a>(pub(super) &'a DatabaseConnection);
+/// A connection that reads for a scope.
+pub struct Reader<'a>(pub(super) Scoped<'a>);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// The connection, for queries in this folder.
-    pub(super) fn connection(&self) -> &DatabaseConnection {
-        self.0
+    pub(super) fn connection(&self) -> &Scoped<'a> {
+        &self.0
     }
 }
 
-/// A managing transaction. Dropped without a commit it is rolled back.
+/// A managing transaction for a scope. Dropped without a commit it is rolled back.
 pub struct Tx {
     inner: DatabaseTransaction,
     /// On SQLite the ledger waits while this is held; declared last, so that it is let go of last.
@@ -39,8 +41,12 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
-        let (inner, turn) = begin_writing(connection, pools).await?;
+    pub(super) async fn begin(
+        connection: &DatabaseConnection,
+        pools: &Pools,
+        scope: TenantScope,
+    ) -> Result<Self, StoreError> {
+        let (inner, turn) = begin_writing(connection, pools, scope).await?;
         if turn.is_none() {
             // Management is rare and allocates numbers: one at a time, over all nodes.
             let lock = Statement::from_string(
@@ -79,10 +85,11 @@ impl Tx {
     }
 }
 
-/// Begins a transaction that will write: on SQLite in its turn.
+/// Begins a transaction that will write for a scope: on SQLite in its turn.
 async fn begin_writing(
     connection: &DatabaseConnection,
     pools: &Pools,
+    scope: TenantScope,
 ) -> Result<(DatabaseTransaction, Option<OwnedMutexGuard<()>>), StoreError> {
     let turn = match pools {
         Pools::Sqlite { turn, .. } => Some(Arc::clone(turn).lock_owned().await),
@@ -93,7 +100,9 @@ async fn begin_writing(
         sqlite_transaction_mode: Some(sea_orm::SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
-    Ok((connection.begin_with_options(options).await?, turn))
+    let inner = connection.begin_with_options(options).await?;
+    scoped::enter(&inner, scope).await?;
+    Ok((inner, turn))
 }
 
 /// A transaction of the audit log's own books: places, tiles, checkpoints. It needs no trail, since what it writes tells of
@@ -105,7 +114,7 @@ pub(super) struct Books {
 
 impl Books {
     pub(super) async fn begin(connection: &DatabaseConnection, pools: &Pools) -> Result<Self, StoreError> {
-        let (inner, turn) = begin_writing(connection, pools).await?;
+        let (inner, turn) = begin_writing(connection, pools, TenantScope::Server).await?;
         Ok(Self { inner, _turn: turn })
     }
 

@@ -5,6 +5,7 @@
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, Statement};
 
 use super::connect::{Store, StoreError};
+use crate::domain::scope::TenantScope;
 
 /// How much is stored at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +36,7 @@ impl Volume {
 impl Store {
     /// Counts what is stored. Takes as long as the tables are large.
     pub async fn volume(&self) -> Result<Volume, StoreError> {
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Server);
         let connection = reader.connection();
         Ok(Volume {
             clicks: entity::click::Entity::find().count(connection).await?,
@@ -49,7 +50,7 @@ impl Store {
     }
 
     async fn bytes(&self) -> Result<u64, StoreError> {
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Server);
         let connection = reader.connection();
         let text = if self.is_postgres() {
             "SELECT pg_database_size(current_database()) AS bytes"

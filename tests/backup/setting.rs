@@ -94,6 +94,18 @@ impl Setting {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
+    /// Whether `doctor` finds the second wall where there has to be one.
+    pub fn is_walled(&self) -> bool {
+        let output = self.run(&["doctor", "--json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let checks = report["checks"].as_array().expect("checks");
+        let wall = checks.iter().find(|check| check["check"] == "second_wall");
+        match wall {
+            Some(wall) => wall["state"] == "ok",
+            None => self.url.starts_with("sqlite:"),
+        }
+    }
+
     /// Makes a backup, and verifies it.
     pub fn backup(&self) -> PathBuf {
         let made = self.json(&["backup", "backups", "--json"]);

@@ -9,11 +9,14 @@ use einklang::audit::certificate::Certificate;
 use einklang::domain::ids::{ClickId, ErasureId};
 use einklang::domain::journal::{Act, JournalLine, click_reference};
 use einklang::flow::erasure::Remains;
+use einklang::store::Store;
+use einklang::store::wall::Wall;
 use serde_json::{Value, json};
 
 use crate::harness::app::{Setup, TestApp};
 use crate::harness::client::Answer;
-use crate::harness::ledger::changes;
+use crate::harness::database::as_superuser;
+use crate::harness::ledger::{Reader, changes, execute};
 
 const PATH: &str = "/v1/erasures";
 /// Reports and counters that an erasure must not touch.
@@ -434,15 +437,18 @@ both!(
         }
         let table = "(SELECT tableoid::regclass FROM vault.salt_block LIMIT 1)";
         let salts = app.ledger.blobs("SELECT salt FROM vault.click_salt").await;
+        // The tables' files are an administrator's to read.
+        let administrator = as_superuser(&app.database.url);
+        let files = Reader::open(&administrator).await;
         let hits = async || {
-            app.database.execute("CHECKPOINT").await;
+            execute(&administrator, "CHECKPOINT").await;
             let mut hits = 0;
             for salt in &salts {
                 let sql = format!(
                     "SELECT CAST(position('\\x{}'::bytea IN pg_read_binary_file(pg_relation_filepath({table}))) > 0 AS INT)::bigint",
                     hex::encode(salt)
                 );
-                hits += app.ledger.number(&sql).await;
+                hits += files.number(&sql).await;
             }
             hits
         };
@@ -452,6 +458,10 @@ both!(
         app.clock.advance_seconds(12 * 3_600);
         assert_eq!(remains.sweep().await.expect("swept"), 1);
         assert_eq!(hits().await, 1, "the living one's");
+        let store = Store::connect(&app.database.url).await.expect("opened");
+        let wall = store.second_wall().await.expect("looked");
+        assert_eq!(wall, Some(Wall::Stands), "the new table stands open");
+        store.close().await;
         assert_eq!(app.ledger.count("remains", "1 = 1").await, 0);
         assert_eq!(remains.sweep().await.expect("swept"), 0);
     }

@@ -7,6 +7,7 @@ use ed25519_dalek::SigningKey;
 use einklang::audit::merkle::{Hash, leaf_hash, root};
 use einklang::audit::note::{Checkpoint, open_note};
 use einklang::domain::event::{Actor, AuditEvent, Entry, Trail};
+use einklang::domain::scope::TenantScope;
 use einklang::flow::audit::days::ClosedDays;
 use einklang::store::Store;
 
@@ -93,7 +94,7 @@ async fn enter(app: &TestApp, count: usize) {
     });
     let trail = Trail::from_entries(entries.collect()).expect("entries");
     let store = Store::connect(&app.database.url).await.expect("connected");
-    let tx = store.begin().await.expect("begun");
+    let tx = store.begin(TenantScope::Server).await.expect("begun");
     tx.commit_with(&trail).await.expect("committed");
     store.close().await;
 }
@@ -306,7 +307,7 @@ both!(
             .ledger
             .number(&format!("SELECT day FROM audit_day WHERE tenant = {acme}"))
             .await;
-        let tx = store.begin().await.expect("begun");
+        let tx = store.begin(TenantScope::Server).await.expect("begun");
         assert!(!tx.close_day(acme, day).await.expect("asked"), "it is closed");
         drop(tx);
         store.close().await;

@@ -58,6 +58,7 @@ mod reasons;
 mod records;
 mod retention;
 mod roles;
+mod second_wall;
 mod signals;
 mod subject_requests;
 mod surface;

@@ -424,7 +424,7 @@ both!(
         // Back to the schema of before, which knew neither drafts nor ids, and forward again.
         let options = sea_orm::ConnectOptions::new(&app.database.url);
         let connection = sea_orm::Database::connect(options).await.expect("connected");
-        Migrator::down(&connection, Some(13)).await.expect("back");
+        Migrator::down(&connection, Some(14)).await.expect("back");
         let plain = "version IN (1, 2) AND effective_from_ms IS NOT NULL";
         assert_eq!(
             app.ledger.count("policy", plain).await,

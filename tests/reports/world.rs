@@ -11,6 +11,7 @@ use einklang::domain::ids::{RequestId, time_ordered};
 use einklang::domain::keys::{Secret, epoch_of};
 use einklang::domain::policy::Policy;
 use einklang::domain::registry::Registries;
+use einklang::domain::scope::TenantScope;
 use einklang::edge::problem::Problem;
 use einklang::edge::report::routes;
 use einklang::edge::request::Named;
@@ -89,7 +90,7 @@ impl World {
             insert_objects(&rows, tenant, slug).await;
             let seed = AtomicU8::new(u8::try_from(tenant).expect("small") * 64);
             let random = |bytes: &mut [u8]| bytes.fill(seed.fetch_add(1, Ordering::Relaxed));
-            let tx = store.begin().await.expect("a transaction");
+            let tx = store.begin(TenantScope::Server).await.expect("a transaction");
             tx.make_keys(tenant, &root, epoch_of(ms(NOW) / 1_000), ms(NOW), &random)
                 .await
                 .expect("keys");

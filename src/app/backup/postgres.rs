@@ -13,6 +13,7 @@ use super::take::{Copied, Target};
 use crate::app::config::Config;
 use crate::domain::stream::Half;
 use crate::store::backup::postgres::Snapshot;
+use crate::store::scoped::EVERY_TENANT;
 
 /// Tables whose rows the data must not hold: what stands in the half with salts and keys.
 const WITHOUT_ROWS: [&str; 2] = ["vault.*", "public.wrapped_key"];
@@ -38,6 +39,8 @@ fn dump(config: &Config, snapshot: &str, to: &mut impl io::Write) -> Result<(), 
         "--no-owner",
         "--no-privileges",
         "--no-password",
+        // Otherwise it refuses to read what the second wall stands before, for the owner too.
+        "--enable-row-security",
     ]);
     command.arg(format!("--snapshot={snapshot}"));
     for table in WITHOUT_ROWS {
@@ -105,8 +108,58 @@ fn tool(config: &Config, name: &str) -> (Command, PathBuf) {
         }
         // Fails only for addresses that have no place for one.
         let _ = url.set_password(None);
-        address = url.into();
+        address = for_every_tenant(url).into();
     }
     command.arg(format!("--dbname={address}"));
+    let given = std::env::var("PGOPTIONS").unwrap_or_default();
+    command.env("PGOPTIONS", with_every_tenant(&given));
     (command, program)
+}
+
+/// Options of a connection, and that it is for every tenant: behind the second wall a copy of nobody's rows would look like
+/// one of an empty database.
+fn with_every_tenant(given: &str) -> String {
+    let (setting, every) = EVERY_TENANT;
+    format!("{given} -c {setting}={every}").trim_start().to_owned()
+}
+
+/// An address that names options itself makes the tools forget those of the environment.
+fn for_every_tenant(mut url: Url) -> Url {
+    if !url.query_pairs().any(|(name, _)| name == "options") {
+        return url;
+    }
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let texts = pairs.iter().map(|(name, value)| {
+        let value = if name == "options" {
+            with_every_tenant(value)
+        } else {
+            value.clone()
+        };
+        // A plus sign is no blank to these tools.
+        let encoded = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        format!("{}={}", encoded(name), encoded(&value))
+    });
+    let query = texts.collect::<Vec<_>>().join("&");
+    url.set_query(Some(&query));
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_in_the_address_do_not_hide_that_it_is_for_every_tenant() {
+        let plain: Url = "postgres://a@db/e?sslmode=require".parse().unwrap();
+        assert_eq!(for_every_tenant(plain.clone()), plain);
+        let own: Url = "postgres://a@db/e?options=-c%20geqo%3Doff&connect_timeout=3"
+            .parse()
+            .unwrap();
+        let pairs: Vec<_> = for_every_tenant(own).query_pairs().into_owned().collect();
+        assert_eq!(pairs[0].1, "-c geqo=off -c einklang.tenant=all");
+        assert_eq!(pairs[1], ("connect_timeout".to_owned(), "3".to_owned()));
+        assert_eq!(with_every_tenant(""), "-c einklang.tenant=all");
+    }
 }

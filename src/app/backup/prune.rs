@@ -13,6 +13,7 @@ use super::{BackupError, take};
 use crate::app::config::Config;
 use crate::app::system::SystemClock;
 use crate::domain::event::Count;
+use crate::domain::scope::TenantScope;
 use crate::domain::stream::Half;
 use crate::flow::Clock;
 
@@ -49,7 +50,11 @@ pub async fn prune(
                 reason: reason.to_owned(),
             })
             .collect();
-        store.begin().await?.commit_with(&event.into()).await?;
+        store
+            .begin(TenantScope::Server)
+            .await?
+            .commit_with(&event.into())
+            .await?;
     }
     for backup in &keys {
         remove_keys(backup, &format!("{}\n", time_text(now_ms)))?;

@@ -19,6 +19,7 @@ use crate::app::erasure_journal;
 use crate::app::system::{SystemClock, SystemEntropy};
 use crate::domain::event::{Actor, AuditEvent, Change};
 use crate::domain::keys::Secret;
+use crate::domain::scope::TenantScope;
 use crate::domain::stream::Half;
 use crate::flow::audit::CheckpointSigner;
 use crate::flow::{Clock, Entropy};
@@ -136,7 +137,11 @@ async fn enter(store: &Store, draft: &Draft<'_>, manifest: &Manifest) -> Result<
             old: None,
         })
         .collect();
-    store.begin().await?.commit_with(&event.into()).await
+    store
+        .begin(TenantScope::Server)
+        .await?
+        .commit_with(&event.into())
+        .await
 }
 
 /// An event of now in the server's log, by the command line.

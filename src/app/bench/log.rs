@@ -10,6 +10,7 @@ use super::report::real;
 use crate::app::system::{SystemClock, SystemEntropy};
 use crate::audit::merkle::{leaf_hash, verify_consistency, verify_inclusion};
 use crate::domain::event::{Actor, AuditEvent, Entry, Trail};
+use crate::domain::scope::TenantScope;
 use crate::flow::audit::proofs::Proofs;
 use crate::flow::{Clock, Entropy};
 use crate::store::Store;
@@ -111,7 +112,7 @@ pub async fn measure(database: &'static str, url: &str, entries: usize) -> Resul
     } else {
         written
     };
-    let heads = store.reader().log_heads().await?;
+    let heads = store.reader(TenantScope::Server).log_heads().await?;
     let size = heads
         .iter()
         .find(|head| head.log == LOG)
@@ -172,7 +173,7 @@ fn event() -> AuditEvent {
 
 /// Random proofs, each made from the database and verified.
 async fn prove(store: &Store, size: u64) -> Result<(Times, Times), BenchError> {
-    let reader = store.reader();
+    let reader = store.reader(TenantScope::Server);
     let root = reader.log_edge(LOG, size).await?.root();
     // As the API makes them.
     let proofs = Proofs::default();

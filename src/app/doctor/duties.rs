@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Sheet, State};
 use crate::app::cli::chain;
 use crate::app::system::SystemClock;
+use crate::domain::scope::TenantScope;
 use crate::flow::retention::RetentionFlow;
 use crate::flow::{Clock, Live};
 use crate::store::Store;
@@ -43,7 +44,11 @@ pub(super) async fn retention(live: Arc<Live>, sheet: &mut Sheet) {
 
 /// The law's deadline, not ours.
 pub(super) async fn requests(store: &Store, clock: &SystemClock, sheet: &mut Sheet) {
-    match store.reader().case_counts(None, clock.now_ms()).await {
+    match store
+        .reader(TenantScope::Server)
+        .case_counts(None, clock.now_ms())
+        .await
+    {
         Ok(counts) if counts.overdue > 0 => {
             let sentence = format!(
                 "{} requests of people are overdue, {} more are due within a week. The role privacy finds them with \

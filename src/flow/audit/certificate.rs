@@ -48,7 +48,10 @@ impl AuditFlow {
     ) -> Result<Certificate, FlowError> {
         let tenant = self.tenant(principal)?;
         let store = self.live.store();
-        let found = store.reader().erasure(principal.tenant, erasure.0).await?;
+        let found = store
+            .reader(principal.scope())
+            .erasure(principal.tenant, erasure.0)
+            .await?;
         let act = found.ok_or(FlowError::Refused(Reason::NotFound))?;
         let proof = self.prove(principal, EntryRef::Id(act.entry), None, None).await?;
         let postgres = store.is_postgres();

@@ -26,6 +26,7 @@ use crate::audit::merkle::{Hash, leaf_hash};
 use crate::audit::note::{Checkpoint, open_note};
 use crate::audit::tiles::{TILE_WIDTH, TileId};
 use crate::domain::ids::{TenantId, time_ordered};
+use crate::domain::scope::TenantScope;
 use crate::flow::{FlowError, Live};
 use crate::store::audit::LogKey;
 use crate::store::audit::check::{CheckState, KeptCheckpoint, LogState, StoredEntry, WAITING_MAX};
@@ -271,7 +272,7 @@ impl CheckFlow {
     ) -> Result<(), FlowError> {
         let mut behind = begin;
         loop {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let kept = reader.kept_checkpoints(log, behind, end).await?;
             let Some(last) = kept.last() else { return Ok(()) };
             behind = u64::try_from(last.size).unwrap_or(end);
@@ -306,7 +307,7 @@ impl CheckFlow {
         check: &mut TreeCheck,
         run: &mut Run,
     ) -> Result<(), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         let log = state.log;
         let entries = reader.stored_entries(log, begin, end).await?;
         let from = TileId {
@@ -352,7 +353,12 @@ impl CheckFlow {
         check: &mut TreeCheck,
         run: &mut Run,
     ) -> Result<(), FlowError> {
-        let stored = self.live.store().reader().stored_tiles(log, id, 1).await?;
+        let stored = self
+            .live
+            .store()
+            .reader(TenantScope::Server)
+            .stored_tiles(log, id, 1)
+            .await?;
         let stored = stored.first().map(|(_, hashes)| hashes.as_slice());
         run.seen.tiles += u64::from(stored.is_some());
         check.tile(id, below, stored, &mut run.found);

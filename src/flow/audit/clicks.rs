@@ -13,6 +13,7 @@ use crate::domain::event::{LOG_EPOCH, commitment};
 use crate::domain::ids::RecordId;
 use crate::domain::record::RecordKey;
 use crate::domain::refusal::Reason;
+use crate::domain::scope::TenantScope;
 use crate::flow::FlowError;
 use crate::flow::records::RecordsFlow;
 use crate::store::audit::read::{BatchLeaf, Span};
@@ -55,7 +56,7 @@ impl AuditFlow {
         };
         let shown = RecordsFlow::new(self.live.clone()).find(&tenant, id).await?;
         let record = &shown.record;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let way = reader.way_of_click(&click).await?;
         let gone = FlowError::Refused(Reason::ConsentWithdrawn);
         let secrets = record.secrets(&tenant.keys).zip(record.salt).zip(way);
@@ -88,7 +89,7 @@ impl AuditFlow {
 
     /// The batch that holds a hash, and the hash's place in it.
     async fn batch_of(&self, tenant: i64, at_ms: i64, hash: &Hash) -> Result<(BatchLeaf, usize), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         for reach in REACH_MS {
             let span = Span {
                 from_ms: at_ms - reach,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::campaign::{day_text, local_day};
 use crate::domain::event::{Actor, Count};
+use crate::domain::scope::TenantScope;
 use crate::flow::{FlowError, Live};
 
 /// How long after midnight a day counts as closed: longer than any command waits in a queue.
@@ -29,7 +30,7 @@ impl ClosedDays {
         let mut entered = 0;
         for (number, tenant) in &routing.tenants {
             let today = local_day(self.live.now_ms() - CLOSED_AFTER_MS, tenant.zone);
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Only(*number));
             for day in reader.untracked_days(*number, today).await? {
                 let mut event = self
                     .live
@@ -42,7 +43,7 @@ impl ClosedDays {
                     .into_iter()
                     .map(|(reason, count)| Count { count, reason })
                     .collect();
-                let tx = self.live.store().begin().await?;
+                let tx = self.live.store().begin(TenantScope::Only(*number)).await?;
                 // Another node may have entered it meanwhile.
                 if tx.close_day(*number, day.day).await? {
                     tx.commit_with(&event.into()).await?;

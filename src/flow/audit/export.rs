@@ -100,7 +100,7 @@ impl AuditFlow {
         request: RequestId,
     ) -> Result<Export, FlowError> {
         let state = self.state(principal, query.epoch).await?;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let signed = reader
             .latest_checkpoint(state.log)
             .await?
@@ -195,7 +195,7 @@ impl AuditFlow {
         from: u64,
         to: u64,
     ) -> Result<VecDeque<u64>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(log.scope());
         let mut chosen = VecDeque::new();
         let mut next = from;
         while next < to {
@@ -276,7 +276,7 @@ impl Export {
 
     /// Writes some rows more.
     async fn fill(&mut self) -> Result<(), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(self.log.scope());
         let writer = self.writer.as_mut().ok_or(GAP)?;
         match &mut self.left {
             Left::Range(from, to) => {

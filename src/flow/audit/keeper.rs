@@ -12,6 +12,7 @@ use crate::audit::merkle::{Hash, verify_consistency};
 use crate::audit::note::{Checkpoint, note, open_note};
 use crate::domain::event::{Actor, Change};
 use crate::domain::ids::TenantId;
+use crate::domain::scope::TenantScope;
 use crate::flow::{FlowError, Live};
 use crate::store::audit::LogKey;
 use crate::store::audit::heads::{Head, Signed, ToKeep};
@@ -127,7 +128,7 @@ impl LogKeeper {
     async fn sign(&self, min_age_ms: i64) -> Result<(), FlowError> {
         let now_ms = self.live.now_ms();
         let mut due = Vec::new();
-        for head in self.live.store().reader().log_heads().await? {
+        for head in self.live.store().reader(TenantScope::Server).log_heads().await? {
             let Some(tenant) = self.tenant_text(head.log.tenant) else {
                 // Made a moment ago: routing data will know it soon.
                 continue;
@@ -156,7 +157,7 @@ impl LogKeeper {
         log: &str,
         last: Option<Remembered>,
     ) -> Result<Result<Means, (Broken, Remembered)>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         // Another node may have signed more than this one remembers, and a new node remembers nothing.
         let last = match (last, self.kept(head, log)) {
             (Some(guarded), Some(kept)) if kept.epoch == guarded.epoch && kept.size > guarded.size => {
@@ -308,7 +309,7 @@ impl LogKeeper {
                 old: None,
             })
             .collect();
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Server).await?;
         Ok(tx.commit_with(&event.into()).await?)
     }
 }

@@ -151,7 +151,7 @@ impl AuditFlow {
     /// The entry that the page begins behind.
     async fn begin(&self, principal: &Principal, query: &EntryQuery) -> Result<Option<Leaf>, FlowError> {
         let Some(id) = query.cursor else { return Ok(None) };
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let found = reader.log_entry_named(principal.tenant, id).await?;
         let unknown = FlowError::Invalid("cursor", "must be a next_cursor of this list");
         Ok(Some(found.ok_or(unknown)?))
@@ -165,7 +165,7 @@ impl AuditFlow {
         after: Option<&Leaf>,
         limit: u64,
     ) -> Result<Vec<Leaf>, FlowError> {
-        let (reader, tenant) = (self.live.store().reader(), principal.tenant);
+        let (reader, tenant) = (self.live.store().reader(principal.scope()), principal.tenant);
         Ok(match span {
             None => {
                 let place = after.map(|leaf| (leaf.log.epoch, leaf.index));

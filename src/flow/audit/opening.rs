@@ -173,7 +173,7 @@ impl AuditFlow {
         known: &Known,
         given: Option<What>,
     ) -> Result<Candidates, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let mut candidates = Candidates::default();
         let of_verdict = about.seen.action == "postback.verdict";
         if let (true, Some(at_ms)) = (of_verdict, about.seen.at_ms) {
@@ -260,7 +260,7 @@ impl AuditFlow {
         let tenant = self.tenant(principal)?;
         let (shops, goals) = places(&tenant, None);
         let hash = tenant.keys.order_hash(order_id);
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let found = reader
             .conversions_of_order(tenant.number(), shops, goals, hash)
             .await?;
@@ -283,7 +283,7 @@ impl AuditFlow {
         hash: &[u8; 16],
     ) -> Result<bool, FlowError> {
         let (shops, goals) = places(tenant, shop);
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         for shop in shops {
             for goal in &goals {
                 let entry = tenant.keys.suppressed_order(shop, *goal, hash);
@@ -303,7 +303,7 @@ impl AuditFlow {
         query: &EntryQuery,
     ) -> Result<EntryPage, FlowError> {
         let tenant = self.tenant(principal)?;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let key = RecordKey::Conversion(conversion);
         let record = reader.record(tenant.number(), &key).await?;
         let Some(record) = record.filter(|record| record.salt.is_some()) else {

@@ -82,7 +82,7 @@ impl PackFlow {
         }
         self.audit.tenant(principal)?;
         let state = self.audit.state(principal, None).await?;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let checkpoint = match query.size {
             None => reader
                 .latest_checkpoint(state.log)
@@ -122,7 +122,7 @@ impl PackFlow {
             told("size", order.size.to_string()),
             told("to", crate::audit::pack::tally::moment(order.to_ms)),
         ];
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(principal.scope()).await?;
         tx.order_pack(&order, now_ms - KEPT_MS).await?;
         tx.commit_with(&event.into()).await?;
         Ok(order)
@@ -130,7 +130,12 @@ impl PackFlow {
 
     /// A pack of the caller's tenant.
     pub async fn read(&self, principal: &Principal, id: Uuid) -> Result<PackOrder, FlowError> {
-        let found = self.live.store().reader().pack(principal.tenant, id).await?;
+        let found = self
+            .live
+            .store()
+            .reader(principal.scope())
+            .pack(principal.tenant, id)
+            .await?;
         found.ok_or(FlowError::Refused(Reason::NotFound))
     }
 
@@ -144,7 +149,7 @@ impl PackFlow {
         Ok(self
             .live
             .store()
-            .reader()
+            .reader(principal.scope())
             .packs(principal.tenant, after, limit)
             .await?)
     }
@@ -170,7 +175,7 @@ impl PackFlow {
 
     /// A piece of a finished pack.
     pub async fn part(&self, order: &PackOrder, part: i64) -> Result<Option<Vec<u8>>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(order.log.scope());
         Ok(reader.pack_part(order.log.tenant, order.id, part).await?)
     }
 }

@@ -30,7 +30,12 @@ impl AuditFlow {
         path: LogPath<'_>,
     ) -> Result<String, FlowError> {
         let state = self.published(principal, path).await?;
-        let found = self.live.store().reader().latest_checkpoint(state.log).await?;
+        let found = self
+            .live
+            .store()
+            .reader(state.log.scope())
+            .latest_checkpoint(state.log)
+            .await?;
         Ok(found.ok_or(FlowError::Refused(Reason::NotFound))?.note)
     }
 
@@ -44,7 +49,12 @@ impl AuditFlow {
     ) -> Result<Vec<u8>, FlowError> {
         let state = self.published(principal, path).await?;
         let width = self.width(&state, id, width).await?;
-        let tiles = self.live.store().reader().log_tiles(state.log, &[id]).await?;
+        let tiles = self
+            .live
+            .store()
+            .reader(state.log.scope())
+            .log_tiles(state.log, &[id])
+            .await?;
         let hashes = tiles.get(id).and_then(|hashes| hashes.get(..width)).ok_or(GAP)?;
         Ok(hashes.concat())
     }
@@ -60,7 +70,7 @@ impl AuditFlow {
         let state = self.published(principal, path).await?;
         let width = self.width(&state, TileId { level: 0, tile }, width).await?;
         let begin = tile * TILE_WIDTH;
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(state.log.scope());
         let bodies = reader.log_bodies(state.log, begin, begin + width as u64).await?;
         if bodies.len() != width {
             return Err(GAP.into());
@@ -84,7 +94,12 @@ impl AuditFlow {
     /// How many hashes are given out, if the latest checkpoint covers so many.
     async fn width(&self, state: &Epoch, id: TileId, asked: Option<u16>) -> Result<usize, FlowError> {
         let missing = FlowError::Refused(Reason::NotFound);
-        let signed = self.live.store().reader().latest_checkpoint(state.log).await?;
+        let signed = self
+            .live
+            .store()
+            .reader(state.log.scope())
+            .latest_checkpoint(state.log)
+            .await?;
         let covered = match signed {
             Some(signed) if id.level < LEVELS => id.width(signed.size),
             _ => return Err(missing),

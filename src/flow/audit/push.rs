@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::scope::TenantScope;
 use crate::flow::{FlowError, Live};
 
 /// How long after a failure the first further try is made; each one after that waits twice as long, up to the interval.
@@ -41,7 +42,7 @@ impl LatestCheckpoints {
 
     /// Of every log that has signed anything, in its latest epoch.
     pub async fn all(&self) -> Result<Vec<LatestCheckpoint>, FlowError> {
-        let heads = self.live.store().reader().log_heads().await?;
+        let heads = self.live.store().reader(TenantScope::Server).log_heads().await?;
         let latest = heads.into_iter().filter_map(|head| {
             let signed = head.signed?;
             Some(LatestCheckpoint {

@@ -159,7 +159,7 @@ impl AuditFlow {
         leaf: Leaf,
         size: Option<u64>,
     ) -> Result<Inclusion, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let checkpoint = match size {
             None => reader.latest_checkpoint(state.log).await?,
             Some(size) if size == 0 || size > state.size => return Err(FlowError::Missing("size")),
@@ -213,7 +213,7 @@ impl AuditFlow {
             let name = if old > state.size { "from" } else { "to" };
             return Err(FlowError::Missing(name));
         }
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let hashes = self.proofs.consistency(&reader, state.log, old, new).await?;
         let checkpoints = [
             reader.checkpoint_of(state.log, old).await?,
@@ -235,7 +235,7 @@ impl AuditFlow {
         epoch: Option<i64>,
         which: CheckpointRef,
     ) -> Result<Shown, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         let (state, signed) = match which {
             CheckpointRef::At(at_ms) => {
                 let epochs = reader.log_epochs(principal.tenant).await?;
@@ -273,7 +273,13 @@ impl AuditFlow {
         epoch: Option<i64>,
     ) -> Result<Vec<LogVerifier>, FlowError> {
         let epochs = match epoch {
-            None => self.live.store().reader().log_epochs(principal.tenant).await?,
+            None => {
+                self.live
+                    .store()
+                    .reader(principal.scope())
+                    .log_epochs(principal.tenant)
+                    .await?
+            }
             Some(_) => vec![self.state(principal, epoch).await?],
         };
         let verifier = |state: Epoch| {
@@ -309,7 +315,12 @@ impl AuditFlow {
 
     /// An epoch of the caller's log; the latest if none is named.
     pub(super) async fn state(&self, principal: &Principal, epoch: Option<i64>) -> Result<Epoch, FlowError> {
-        let mut epochs = self.live.store().reader().log_epochs(principal.tenant).await?;
+        let mut epochs = self
+            .live
+            .store()
+            .reader(principal.scope())
+            .log_epochs(principal.tenant)
+            .await?;
         match epoch {
             None => epochs.pop().ok_or(FlowError::Refused(Reason::NotFound)),
             Some(epoch) => {
@@ -330,7 +341,7 @@ impl AuditFlow {
         entry: EntryRef,
         epoch: Option<i64>,
     ) -> Result<(Epoch, Leaf), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(principal.scope());
         match entry {
             EntryRef::Index(index) => {
                 let state = self.state(principal, epoch).await?;
@@ -381,7 +392,7 @@ impl AuditFlow {
             .event(principal.tenant, action, &principal.actor(), "shown");
         event.request_id = Some(request.to_string());
         fill(&mut event);
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(principal.scope()).await?;
         Ok(tx.commit_with(&event.into()).await?)
     }
 }

@@ -192,7 +192,7 @@ impl IdentityFlow {
             .event(principal.tenant, "token.issued", &principal.actor(), "issued");
         event.object = Some(format!("token:{id}"));
         event.request_id = Some(request.to_string());
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(principal.scope()).await?;
         tx.commit_with(&event.into()).await?;
         Ok(Issued {
             token,
@@ -216,7 +216,7 @@ impl IdentityFlow {
             .event(principal.tenant, "token.revoked", &principal.actor(), "revoked");
         event.object = Some(format!("token:{}", token.id));
         event.request_id = Some(request.to_string());
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(principal.scope()).await?;
         tx.revoke_token(
             principal.tenant,
             token.id,

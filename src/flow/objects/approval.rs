@@ -207,7 +207,7 @@ impl ObjectsFlow {
         let policy = match approval.kind {
             ApprovalKind::FourEyesEnd => None,
             ApprovalKind::Policy => {
-                let reader = self.live.store().reader();
+                let reader = self.live.store().reader(caller.tenant_scope());
                 let found: Option<PolicyRecord> = reader.numbered(caller.scope, approval.subject).await?;
                 found.map(|record| record.object.id)
             }

@@ -17,6 +17,7 @@ use crate::domain::refusal::Reason;
 use crate::domain::report::key::TooManyRows;
 use crate::domain::report::period::Period;
 use crate::domain::report::{Dimension, Names};
+use crate::domain::scope::TenantScope;
 use crate::flow::FlowError;
 use crate::store::policies::ShadowSum;
 
@@ -209,7 +210,7 @@ impl ObjectsFlow {
         records: Vec<PolicyRecord>,
     ) -> Result<Vec<PolicyStanding>, FlowError> {
         let now_ms = self.live.now_ms();
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(caller.tenant_scope());
         let in_force = reader.policy(caller.scope, now_ms).await?;
         let standing = |record: PolicyRecord| PolicyStanding {
             stand: record.stand(in_force.version, now_ms),
@@ -222,7 +223,7 @@ impl ObjectsFlow {
     /// A policy with its place in time and what it changes.
     pub async fn explained(&self, record: PolicyRecord) -> Result<PolicyStanding, FlowError> {
         let (tenant, now_ms) = (record.object.tenant, self.live.now_ms());
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let in_force = reader.policy(tenant, now_ms).await?;
         let before = match record.replaces {
             None => None,

@@ -49,7 +49,7 @@ impl<'a> Session<'a> {
     pub async fn begin(live: &'a Live, caller: &Caller) -> Result<Self, FlowError> {
         Ok(Self {
             live,
-            tx: live.store().begin().await?,
+            tx: live.store().begin(caller.tenant_scope()).await?,
             actor: caller.actor.clone(),
             request: caller.request,
             scope: caller.scope,

@@ -8,6 +8,7 @@ use crate::domain::draft::{ApiKeyDraft, TenantDraft};
 use crate::domain::event::Change;
 use crate::domain::keys::epoch_of;
 use crate::domain::policy::{Policy, PolicyRecord, PolicyVersion};
+use crate::domain::scope::TenantScope;
 use crate::flow::FlowError;
 
 use super::NewKey;
@@ -136,7 +137,7 @@ impl ObjectsFlow {
 
     /// A tenant with its policy.
     pub async fn in_force(&self, tenant: Tenant) -> Result<TenantInForce, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant.object.number));
         let policy = reader.policy(tenant.object.number, self.live.now_ms()).await?;
         Ok(TenantInForce { tenant, policy })
     }

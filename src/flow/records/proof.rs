@@ -55,7 +55,7 @@ impl RecordsFlow {
             RecordKey::Conversion(id) | RecordKey::Signal(_, id) => (millis_of(*id), millis_of(*id) + 1),
         };
         let name = key.proof_name(&tenant.keys);
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let found = reader.remains(tenant.number(), name, span).await?;
         found.map(|remains| proof(remains, false)).ok_or(gone)
     }

@@ -13,6 +13,7 @@ use crate::domain::ids::RecordId;
 use crate::domain::policy::Policy;
 use crate::domain::record::{ACCEPTED, Record, RecordKind, Redone, redo};
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::flow::{FlowError, Live};
 use crate::store::records::RecordFilter;
 
@@ -133,7 +134,7 @@ impl ReplayFlow {
         for kind in RecordKind::ALL {
             let mut last = None;
             loop {
-                let reader = self.live.store().reader();
+                let reader = self.live.store().reader(tenant.scope());
                 let filter = RecordFilter::default();
                 let chunk = reader
                     .records(tenant.number(), kind, &filter, last.as_ref(), CHUNK)
@@ -163,7 +164,7 @@ impl ReplayFlow {
         let action = "consent_records.replayed";
         let mut event = self.live.event(tenant, action, &Actor::CommandLine, "replayed");
         event.count = i64::try_from(records).ok();
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(tenant)).await?;
         Ok(tx.commit_with(&event.into()).await?)
     }
 }

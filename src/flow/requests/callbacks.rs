@@ -15,6 +15,7 @@ use crate::domain::event::Actor;
 use crate::domain::ids::{SubjectRequestId, TenantId};
 use crate::domain::keys::Place;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::domain::subject_request::{Case, RequestSource, RequestStatus, Subject};
 use crate::flow::FlowError;
 use crate::flow::audit::push::PushFailed;
@@ -155,7 +156,7 @@ impl RequestsFlow {
         let Some(processor) = self.processor() else {
             return Ok(0);
         };
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         let due = reader.callbacks_due(self.live.now_ms(), AT_ONCE).await?;
         let mut arrived = 0;
         for callback in due {
@@ -172,7 +173,11 @@ impl RequestsFlow {
         let wait_ms = WAITS_MS.get(attempt).copied().unwrap_or(0);
         // The next try is on record before this one begins: a node that dies meanwhile loses nothing, and no other node
         // sends the same.
-        let tx = self.live.store().begin().await?;
+        let tx = self
+            .live
+            .store()
+            .begin(TenantScope::Only(callback.tenant))
+            .await?;
         if !tx
             .take_callback(callback, self.live.now_ms().saturating_add(wait_ms))
             .await?
@@ -192,7 +197,11 @@ impl RequestsFlow {
                 "given_up"
             }
         };
-        let tx = self.live.store().begin().await?;
+        let tx = self
+            .live
+            .store()
+            .begin(TenantScope::Only(callback.tenant))
+            .await?;
         tx.drop_callback(callback.tenant, callback.id).await?;
         tx.commit_with(&self.told(callback, outcome).into()).await?;
         Ok(outcome == "delivered")

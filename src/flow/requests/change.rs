@@ -9,6 +9,7 @@ use crate::domain::deadline::Calendar;
 use crate::domain::draft::Fault;
 use crate::domain::event::{Change as Field, Trail};
 use crate::domain::refusal::Reason;
+use crate::domain::scope::TenantScope;
 use crate::domain::subject_request::{Case, ExtensionReason, Ground, RequestSource, RequestStatus, Subject};
 use crate::flow::FlowError;
 
@@ -141,7 +142,12 @@ impl RequestsFlow {
 
     /// The number of a user who may work on cases.
     async fn worker(&self, tenant: i64, id: Uuid) -> Result<i64, FlowError> {
-        let found: Option<User> = self.live.store().reader().find(tenant, id).await?;
+        let found: Option<User> = self
+            .live
+            .store()
+            .reader(TenantScope::Only(tenant))
+            .find(tenant, id)
+            .await?;
         let user = found.ok_or(FlowError::Missing("assignee"))?;
         if user.role != Role::Privacy || user.object.archived_at_ms.is_some() {
             return Err(Fault::Clash("assignee", "is no user of the role privacy").into());
@@ -158,7 +164,7 @@ impl RequestsFlow {
         change: impl FnOnce(&mut Case) -> Result<Vec<Step>, FlowError>,
     ) -> Result<Case, FlowError> {
         let tenant = self.tenant(by.tenant)?;
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(by.tenant)).await?;
         let found = tx.case(by.tenant, id).await?;
         let old = found.ok_or(FlowError::Refused(Reason::NotFound))?;
         let mut case = old.clone();

@@ -15,6 +15,7 @@ use crate::domain::record::{RecordKey, RecordKind};
 use crate::domain::refusal::Reason;
 use crate::domain::retention::Rule;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::domain::subject_request::{Name, RequestStatus, Subject};
 use crate::flow::FlowError;
 use crate::flow::conversion::{DEFAULT_GOAL, goals_named};
@@ -94,7 +95,12 @@ impl RequestsFlow {
             tenant: tenant.number(),
             ..By::of(looker.principal, looker.request)
         };
-        let found = self.live.store().reader().case(by.tenant, id).await?;
+        let found = self
+            .live
+            .store()
+            .reader(TenantScope::Only(by.tenant))
+            .case(by.tenant, id)
+            .await?;
         let case = found.ok_or(FlowError::Refused(Reason::NotFound))?;
         if !case.kind.asks_for_a_copy() {
             return Err(Fault::Clash("id", "asks for no copy").into());
@@ -112,7 +118,7 @@ impl RequestsFlow {
         let subject = Subject::open(&tenant.keys, &case).map_err(StoreError::from)?;
         let subject = subject.ok_or(FlowError::Refused(Reason::Gone))?;
         let mut event = self.event(&by, &case, "subject_request.result_read", "shown");
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(by.tenant)).await?;
         event.changes = looker.enter(&self.live, &tx, by.tenant, look).await?;
         self.note(
             &tx,
@@ -126,7 +132,12 @@ impl RequestsFlow {
         let keys = self.clicks_of(by.tenant, &subject).await?;
         let (clicks, conversions) = self.all_of(&tenant, &keys).await?;
         Ok(Held {
-            rules: self.live.store().reader().retention_rules(by.tenant).await?,
+            rules: self
+                .live
+                .store()
+                .reader(TenantScope::Only(by.tenant))
+                .retention_rules(by.tenant)
+                .await?,
             clicks,
             conversions,
             case: self.shown_alone(case),
@@ -141,7 +152,13 @@ impl RequestsFlow {
         let keys = self.clicks_of(tenant, subject).await?;
         let mut count = self.conversions_of(tenant, &keys).await?.len();
         for keys in keys.chunks(AT_ONCE) {
-            count += self.live.store().reader().held_clicks(tenant, keys).await?.len();
+            count += self
+                .live
+                .store()
+                .reader(TenantScope::Only(tenant))
+                .held_clicks(tenant, keys)
+                .await?
+                .len();
         }
         Ok(i64::try_from(count).unwrap_or(i64::MAX))
     }
@@ -153,7 +170,13 @@ impl RequestsFlow {
     ) -> Result<Vec<HeldConversion>, FlowError> {
         let mut found = Vec::new();
         for keys in keys.chunks(AT_ONCE) {
-            found.extend(self.live.store().reader().held_conversions(tenant, keys).await?);
+            found.extend(
+                self.live
+                    .store()
+                    .reader(TenantScope::Only(tenant))
+                    .held_conversions(tenant, keys)
+                    .await?,
+            );
         }
         Ok(found)
     }
@@ -166,7 +189,7 @@ impl RequestsFlow {
         for name in &subject.names {
             clicks.extend(self.clicks_named(&tenant, name).await?);
         }
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         for keys in clicks.clone().chunks(AT_ONCE) {
             clicks.extend(reader.clicks_of_same_person(tenant.number(), keys).await?);
         }
@@ -177,7 +200,7 @@ impl RequestsFlow {
 
     async fn clicks_named(&self, tenant: &Arc<TenantRoute>, name: &Name) -> Result<Vec<ClickKey>, FlowError> {
         let number = tenant.number();
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         Ok(match name {
             Name::Nothing => Vec::new(),
             Name::Click {
@@ -216,7 +239,7 @@ impl RequestsFlow {
 
     async fn some_of(&self, tenant: &Arc<TenantRoute>, keys: &[ClickKey]) -> Result<Found, FlowError> {
         let number = tenant.number();
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         let filter = RecordFilter {
             clicks: Some(keys.to_vec()),
             ..RecordFilter::default()

@@ -32,6 +32,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::keys::Secret;
 use crate::domain::refusal::Reason;
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::domain::subject_request::{
     Case, Name, Person, Regulation, RequestKind, RequestSource, RequestStatus, Subject,
 };
@@ -189,7 +190,12 @@ impl RequestsFlow {
     pub async fn create(&self, by: &By, mut new: NewRequest, shop: Option<Uuid>) -> Result<Shown, FlowError> {
         let tenant = self.tenant(by.tenant)?;
         if let Some(id) = shop {
-            let found: Option<Shop> = self.live.store().reader().find(by.tenant, id).await?;
+            let found: Option<Shop> = self
+                .live
+                .store()
+                .reader(TenantScope::Only(by.tenant))
+                .find(by.tenant, id)
+                .await?;
             let number = found.ok_or(FlowError::Missing("shop"))?.object.number;
             new.person.narrow_to(number);
         }
@@ -210,7 +216,7 @@ impl RequestsFlow {
         let nonces = [self.live.random(), self.live.random()];
         let subject = subject(&tenant, new.person);
         let sealed = subject.seal(&tenant.keys, id, &case_key, nonces);
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(by.tenant)).await?;
         let case = Case {
             tenant: by.tenant,
             number: tx.next_case(by.tenant).await?,
@@ -264,7 +270,7 @@ impl RequestsFlow {
         after: i64,
         limit: u64,
     ) -> Result<(Vec<Shown>, CaseCounts), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let cases = reader.cases(tenant, filter, after, limit).await?;
         let mut shown = Vec::with_capacity(cases.len());
         for case in cases {
@@ -277,7 +283,7 @@ impl RequestsFlow {
 
     /// One case with its history.
     pub async fn read(&self, tenant: i64, id: Uuid) -> Result<ShownWhole, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let found = reader.case(tenant, id).await?;
         let case = found.ok_or(FlowError::Refused(Reason::NotFound))?;
         self.whole(case).await
@@ -285,13 +291,13 @@ impl RequestsFlow {
 
     /// The case that an OpenDSR controller gave this id.
     pub async fn read_of_controller(&self, tenant: i64, id: Uuid) -> Result<Case, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(tenant));
         let found = reader.case_of_controller(tenant, id).await?;
         found.ok_or(FlowError::Refused(Reason::NotFound))
     }
 
     async fn whole(&self, case: Case) -> Result<ShownWhole, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(case.tenant));
         let history = reader.case_events(case.tenant, case.number).await?;
         let callbacks_waiting = reader.callbacks_waiting(case.tenant, case.number).await?;
         let assignee = self.assignee(&case).await?;
@@ -306,7 +312,7 @@ impl RequestsFlow {
         let Some(number) = case.assignee else {
             return Ok(None);
         };
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(case.tenant));
         let found: Option<User> = reader.numbered(case.tenant, number).await?;
         Ok(found.map(|user| user.object.id))
     }

@@ -4,6 +4,7 @@
 use super::{By, RequestsFlow, change::Step};
 use crate::domain::event::Actor;
 use crate::domain::refusal::Reason;
+use crate::domain::scope::TenantScope;
 use crate::domain::subject_request::KEPT_MS;
 use crate::flow::FlowError;
 
@@ -35,7 +36,7 @@ impl RequestsFlow {
         let due = self
             .live
             .store()
-            .reader()
+            .reader(TenantScope::Server)
             .cases_to_run(before_ms, AT_ONCE)
             .await?;
         let mut done = 0;
@@ -52,7 +53,12 @@ impl RequestsFlow {
 
     async fn close_due(&self) -> Result<usize, FlowError> {
         let now_ms = self.live.now_ms();
-        let over = self.live.store().reader().cases_to_close(now_ms, AT_ONCE).await?;
+        let over = self
+            .live
+            .store()
+            .reader(TenantScope::Server)
+            .cases_to_close(now_ms, AT_ONCE)
+            .await?;
         let count = over.len();
         for case in over {
             self.step(&server(case.tenant), case.id, |case| {
@@ -73,11 +79,11 @@ impl RequestsFlow {
         for tenant in self
             .live
             .store()
-            .reader()
+            .reader(TenantScope::Server)
             .tenants_with_old_cases(before_ms)
             .await?
         {
-            let tx = self.live.store().begin().await?;
+            let tx = self.live.store().begin(TenantScope::Only(tenant)).await?;
             let purged = tx.purge_cases(tenant, before_ms).await?;
             let mut event = self
                 .live
@@ -90,7 +96,7 @@ impl RequestsFlow {
     }
 
     async fn gauge(&self) -> Result<(), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         let counts = reader.case_counts(None, self.live.now_ms()).await?;
         for (state, count) in [
             ("open", counts.open),

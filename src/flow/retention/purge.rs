@@ -18,6 +18,7 @@ use crate::domain::record::RecordKey;
 use crate::domain::refusal::Reason;
 use crate::domain::retention::{Class, DAY_MS, Rule, click_days, days_of};
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::flow::journal::Journal;
 use crate::flow::{FlowError, Live};
 use crate::store::purge::{Candidate, Of, Proof, Sought};
@@ -114,12 +115,12 @@ impl Purger {
             let rules = self
                 .live
                 .store()
-                .reader()
+                .reader(tenant.scope())
                 .retention_rules(tenant.number())
                 .await?;
             for class in Class::PURGED {
                 let sought = self.sought(&tenant, class, &rules);
-                let reader = self.live.store().reader();
+                let reader = self.live.store().reader(tenant.scope());
                 report.classes.push(Purged {
                     tenant: TenantId(tenant.tenant.object.id),
                     class,
@@ -153,7 +154,7 @@ impl Purger {
     ) -> Result<PurgeEnd, FlowError> {
         let mut report = PurgeReport::default();
         for tenant in self.tenants() {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(tenant.scope());
             let rules = reader.retention_rules(tenant.number()).await?;
             let runs = reader.last_runs(tenant.number()).await?;
             let since_ms = self.live.now_ms() - DAY_MS;
@@ -212,7 +213,7 @@ impl Purger {
         };
         let mut after: Option<Candidate> = None;
         loop {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(tenant.scope());
             let candidates = reader.due_rows(sought, after.as_ref(), CHUNK_ROWS).await?;
             if candidates.is_empty() {
                 break;
@@ -253,7 +254,7 @@ impl Purger {
         run: &mut Run,
         candidates: &[Candidate],
     ) -> Result<Chunk, FlowError> {
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(tenant.scope()).await?;
         if !self.is_ours(&tx).await? {
             return Ok(Chunk::Elsewhere);
         }
@@ -283,13 +284,13 @@ impl Purger {
         sought: &Sought,
         mut run: Run,
     ) -> Result<Option<Purged>, FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Only(sought.tenant));
         let left_held = reader.count_due(sought, Of::Held, ALL).await?;
         let left_restricted = reader.count_due(sought, Of::Restricted, ALL).await?;
         run.left_held = signed(left_held);
         run.left_restricted = signed(left_restricted);
         run.ended_at_ms = Some(self.live.now_ms());
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(TenantScope::Only(sought.tenant)).await?;
         if !self.is_ours(&tx).await? {
             return Ok(None);
         }
@@ -331,9 +332,9 @@ impl Purger {
         // A click of such a month can no longer be there, nor anything be recorded for one.
         let oldest_ms = now_ms - click_days(days, window_days.unwrap_or(0)) * DAY_MS;
         let before = epoch_of(oldest_ms.div_euclid(1_000));
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(tenant.scope());
         for month in reader.empty_months(tenant.number(), before).await? {
-            let tx = self.live.store().begin().await?;
+            let tx = self.live.store().begin(tenant.scope()).await?;
             let ours = self.is_ours(&tx).await?;
             if !ours || !tx.destroy_month(tenant.number(), month, now_ms).await? {
                 continue;

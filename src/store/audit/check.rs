@@ -3,15 +3,13 @@
 //! Promise: nothing is written, and nothing long is held open. Sums, heads and what waits are read in one short
 //! transaction, so that they fit together; entries and rows are read in pages afterwards, since an entry never changes.
 
-use sea_orm::{
-    AccessMode, ConnectionTrait, DatabaseBackend, DatabaseTransaction, FromQueryResult, IsolationLevel,
-    Statement, TransactionTrait, Value,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use super::{LogKey, signed, split, unsigned};
 use crate::audit::merkle::Hash;
 use crate::audit::tiles::{TILE_WIDTH, TileId};
+use crate::domain::scope::TenantScope;
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::Reader;
 
@@ -194,16 +192,7 @@ impl From<WaitingRow> for StoredEntry {
 impl Store {
     /// What has to fit together.
     pub async fn check_state(&self) -> Result<CheckState, StoreError> {
-        let reader = self.reader();
-        let connection = reader.connection();
-        let snapshot = match connection.get_database_backend() {
-            DatabaseBackend::Postgres => {
-                let (level, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
-                connection.begin_with_config(Some(level), Some(access)).await?
-            }
-            // A transaction that reads sees one moment.
-            _ => connection.begin().await?,
-        };
+        let snapshot = self.reader(TenantScope::Server).connection().moment().await?;
         let waiting = if self.is_postgres() {
             WAITING_POSTGRES
         } else {

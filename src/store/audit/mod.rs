@@ -24,6 +24,7 @@ use crate::audit::leaf;
 use crate::audit::merkle::{Hash, leaf_hash};
 use crate::audit::tiles::{TILE_WIDTH, TileId};
 use crate::domain::event::Entry;
+use crate::domain::scope::TenantScope;
 
 /// The log that an entry belongs to: the tenant's number, 0 for the server's, and the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +33,13 @@ pub struct LogKey {
     pub tenant: i64,
     /// The epoch, from 0.
     pub epoch: i64,
+}
+
+impl LogKey {
+    /// For whom the log is.
+    pub fn scope(self) -> TenantScope {
+        TenantScope::Only(self.tenant)
+    }
 }
 
 /// An entry on its way to its place.

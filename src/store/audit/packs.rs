@@ -9,6 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{LogKey, signed, unsigned};
+use crate::domain::scope::TenantScope;
 use crate::store::connect::{Store, StoreError};
 use crate::store::tx::{Reader, Tx};
 use entity::{evidence_pack, evidence_pack_part};
@@ -201,7 +202,7 @@ impl Store {
         let found = evidence_pack::Entity::find()
             .filter(free)
             .order_by_asc(Column::OrderedAtMs)
-            .one(self.reader().connection())
+            .one(self.reader(TenantScope::Server).connection())
             .await?;
         let Some(row) = found else { return Ok(None) };
         let books = self.begin_books().await?;

@@ -13,6 +13,7 @@ use super::{LogKey, Placeable, signed, split, unsigned};
 use crate::audit::growth::Changed;
 use crate::audit::tiles::TILE_WIDTH;
 use crate::domain::event::Entry;
+use crate::domain::scope::TenantScope;
 use crate::store::connect::{Pools, Store, StoreError};
 use crate::store::tx::{Batch, Books};
 
@@ -86,7 +87,7 @@ impl Store {
 
     /// Whether anything waits; asked without the writer's turn.
     async fn is_waiting(&self) -> Result<bool, StoreError> {
-        let reader = self.reader();
+        let reader = self.reader(TenantScope::Server);
         let connection = reader.connection();
         let select = Statement::from_string(
             connection.get_database_backend(),
@@ -98,12 +99,16 @@ impl Store {
     /// For how many seconds the oldest entry has waited on PostgreSQL, by the database's own clock; nothing where none
     /// waits.
     pub async fn oldest_pending_s(&self) -> Result<Option<f64>, StoreError> {
-        let Pools::Postgres { pool, .. } = &self.pools else {
+        if !self.is_postgres() {
             return Ok(None);
-        };
-        let select =
-            "SELECT extract(epoch FROM clock_timestamp() - min(written_at))::float8 FROM audit_pending";
-        Ok(sqlx::query_scalar(select).fetch_one(pool).await?)
+        }
+        let text = "SELECT extract(epoch FROM clock_timestamp() - min(written_at))::float8 AS waited_s FROM audit_pending";
+        let reader = self.reader(TenantScope::Server);
+        let select = Statement::from_string(DatabaseBackend::Postgres, text);
+        match reader.connection().query_one_raw(select).await? {
+            Some(row) => Ok(row.try_get("", "waited_s")?),
+            None => Ok(None),
+        }
     }
 
     /// Lets PostgreSQL reuse the space of what was taken away; left to its own timer, the table would be read through

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::rows::{Reader, Record, Writer};
 use super::{CopiedHead, CopyError, Facts, HEADS, Keeps, MIGRATIONS, SETTINGS};
 use crate::store::connect::{Pools, Store, StoreError};
+use crate::store::scoped::EVERY_TENANT;
 
 /// What says that a restore has not ended.
 const MARK: &str = "einklang_restoring";
@@ -28,6 +29,7 @@ async fn connect(url: &str, name: &str) -> Result<PgConnection, CopyError> {
         .options([
             ("search_path", "public,vault"),
             ("client_min_messages", "warning"),
+            EVERY_TENANT,
         ])
         .application_name(name)
         .disable_statement_logging();

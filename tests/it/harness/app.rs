@@ -138,7 +138,10 @@ impl TestApp {
     async fn serve(database: Arc<Database>, clock: TestClock, options: Options, limits: Limits) -> Self {
         let places = Options {
             data_dir: Some(database.data_dir()),
-            database_url: Some(database.url.clone()),
+            database_url: options
+                .database_url
+                .clone()
+                .or_else(|| Some(database.url.clone())),
             ..options.clone()
         };
         let config = Config::load(places).expect("a configuration");

@@ -54,6 +54,16 @@ impl Database {
     }
 }
 
+/// The same database on PostgreSQL for an administrator, whom no wall holds: for what the server's own role may not do.
+pub fn as_superuser(url: &str) -> String {
+    let (before, after) = (
+        format!("//{}@", postgres::OWNER),
+        format!("//{}@", postgres::SUPERUSER),
+    );
+    assert!(url.contains(&before), "another role's database");
+    url.replacen(&before, &after, 1)
+}
+
 /// A folder in memory where the system has one: these tests commit thousands of times.
 pub fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");

@@ -34,6 +34,9 @@ const MEASURES: [(&str, &str); 24] = [
     ("subject_request_callback", "COUNT(*)"),
 ];
 
+/// The second wall holds for the tests' role too, whose look goes over all tenants.
+const EVERY_TENANT: (&str, &str) = ("einklang.tenant", "all");
+
 /// A connection that only looks.
 pub enum Reader {
     /// To the file.
@@ -61,7 +64,7 @@ impl Reader {
         } else {
             let options: PgConnectOptions = url.parse().expect("a URL");
             let options = options
-                .options([("search_path", "public,vault")])
+                .options([("search_path", "public,vault"), EVERY_TENANT])
                 .disable_statement_logging();
             Reader::Postgres(
                 PgPoolOptions::new()
@@ -213,7 +216,7 @@ pub async fn execute(url: &str, sql: &str) {
     } else {
         let options: PgConnectOptions = url.parse().expect("a URL");
         let options = options
-            .options([("search_path", "public,vault")])
+            .options([("search_path", "public,vault"), EVERY_TENANT])
             .disable_statement_logging();
         let mut connection = options.connect().await.expect("opened");
         sqlx::query(sql).execute(&mut connection).await.expect("executed");

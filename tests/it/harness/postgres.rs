@@ -20,6 +20,11 @@ use super::clock::START_S;
 use super::database::scratch;
 
 const TEMPLATE: &str = "einklang_template";
+/// Whom the databases belong to, and as whom everything in them is done: a role like any server's, which the second wall
+/// holds.
+pub const OWNER: &str = "einklang";
+/// The cluster's administrator.
+pub const SUPERUSER: &str = "postgres";
 
 /// `$1` binaries, `$2` folder, `$3` port, then the words that make a command another user's.
 const KEEPER: &str = r#"
@@ -49,18 +54,18 @@ pub async fn create_database() -> String {
     let name = format!("test_{}", cluster.made.fetch_add(1, Ordering::Relaxed));
     execute(
         cluster.port,
-        &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}"),
+        &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {OWNER}"),
     )
     .await;
-    url(cluster.port, &name)
+    url(OWNER, cluster.port, &name)
 }
 
-fn url(port: u16, database: &str) -> String {
-    format!("postgres://postgres@127.0.0.1:{port}/{database}")
+fn url(role: &str, port: u16, database: &str) -> String {
+    format!("postgres://{role}@127.0.0.1:{port}/{database}")
 }
 
 async fn execute(port: u16, sql: &str) {
-    let options: sqlx::postgres::PgConnectOptions = url(port, "postgres").parse().expect("a URL");
+    let options: sqlx::postgres::PgConnectOptions = url(SUPERUSER, port, "postgres").parse().expect("a URL");
     let mut connection = options
         .disable_statement_logging()
         .connect()
@@ -117,8 +122,16 @@ impl Cluster {
     fn make_template(&self) {
         let port = self.port;
         let work = async move {
-            execute(port, &format!("CREATE DATABASE {TEMPLATE}")).await;
-            let store = Store::connect(&url(port, TEMPLATE)).await.expect("connected");
+            // As `docs/access.md` says to make it.
+            for sql in [
+                &format!("CREATE ROLE {OWNER} LOGIN NOSUPERUSER NOBYPASSRLS"),
+                &format!("GRANT pg_monitor TO {OWNER}"),
+                &format!("CREATE DATABASE {TEMPLATE} OWNER {OWNER}"),
+            ] {
+                execute(port, sql).await;
+            }
+            let url = url(OWNER, port, TEMPLATE);
+            let store = Store::connect(&url).await.expect("connected");
             store.migrate(START_S).await.expect("migrated");
             store.close().await;
         };

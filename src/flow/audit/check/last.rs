@@ -7,6 +7,7 @@ use super::{CheckFlow, CheckReport, Extent, LookedAt};
 use crate::audit::check::Finding;
 use crate::domain::access::{Principal, Role};
 use crate::domain::event::Actor;
+use crate::domain::scope::TenantScope;
 use crate::flow::FlowError;
 
 /// How long a scheduled search rests after every page: some hundred pages a second, and the disk is others' meanwhile.
@@ -82,7 +83,7 @@ impl Checks {
         let live = &self.flow.live;
         let mut event = live.event(0, "audit.checked", &Actor::Server, outcome);
         event.count = i64::try_from(report.findings.len()).ok();
-        let tx = live.store().begin().await?;
+        let tx = live.store().begin(TenantScope::Server).await?;
         Ok(tx.commit_with(&event.into()).await?)
     }
 

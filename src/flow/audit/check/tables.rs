@@ -17,6 +17,7 @@ use crate::domain::ids::ClickKey;
 use crate::domain::keys::{Place, epoch_of};
 use crate::domain::record::{Record, RecordKey, RecordKind};
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::flow::FlowError;
 use crate::store::audit::check_rows::ClickToCheck;
 use crate::store::records::RecordFilter;
@@ -60,7 +61,7 @@ impl CheckFlow {
             self.conversions(tenant, run).await?;
             self.later_signals(tenant, run).await?;
         }
-        for row in self.live.store().reader().named_rows().await? {
+        for row in self.live.store().reader(TenantScope::Server).named_rows().await? {
             if !wanted.hold(row.tenant) {
                 continue;
             }
@@ -91,7 +92,7 @@ impl CheckFlow {
         let span = (now_ms - 86_400_000, now_ms + 60_000);
         let mut after = None;
         loop {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let entries = reader
                 .entries_of_span(tenant, action, span, after, PAGE_VERDICTS)
                 .await?;
@@ -109,7 +110,7 @@ impl CheckFlow {
     async fn clicks(&self, tenant: &TenantRoute, run: &mut Run) -> Result<(), FlowError> {
         let mut after: Option<ClickKey> = None;
         loop {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let rows = reader.clicks_to_check(tenant.number(), after, PAGE_ROWS).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.key);
@@ -147,7 +148,7 @@ impl CheckFlow {
         key: &RecordKey,
         run: &mut Run,
     ) -> Result<(), FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(TenantScope::Server);
         if reader.record(tenant.number(), key).await?.is_some() {
             note_row(Kind::RowUnreadable, tenant, key, run);
         }
@@ -163,7 +164,7 @@ impl CheckFlow {
     ) -> Result<(), FlowError> {
         let mut after = None;
         while !wanted.is_empty() {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let batches = reader
                 .entries_of_span(tenant.number(), "click.batch", span, after, PAGE_BATCHES)
                 .await?;
@@ -182,7 +183,7 @@ impl CheckFlow {
     async fn conversions(&self, tenant: &TenantRoute, run: &mut Run) -> Result<(), FlowError> {
         let mut after: Option<RecordKey> = None;
         loop {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let filter = RecordFilter::default();
             let kind = RecordKind::Postback;
             let rows = reader
@@ -220,7 +221,7 @@ impl CheckFlow {
     ) -> Result<(), FlowError> {
         let mut after = None;
         while !wanted.is_empty() {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let verdicts = reader
                 .entries_of_span(tenant.number(), "postback.verdict", span, after, PAGE_VERDICTS)
                 .await?;
@@ -249,7 +250,7 @@ impl CheckFlow {
     async fn later_signals(&self, tenant: &TenantRoute, run: &mut Run) -> Result<(), FlowError> {
         let mut behind_ms = i64::MIN;
         loop {
-            let reader = self.live.store().reader();
+            let reader = self.live.store().reader(TenantScope::Server);
             let moments = reader.record_moments(tenant.number(), behind_ms).await?;
             let Some(last) = moments.last() else { return Ok(()) };
             behind_ms = last.recorded_at_ms;

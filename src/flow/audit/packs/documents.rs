@@ -13,6 +13,7 @@ use crate::domain::campaign::{Campaign, Controller, Publisher};
 use crate::domain::policy::PolicyRecord;
 use crate::domain::retention::{Class, Rule, Term, days_of};
 use crate::domain::routing::TenantRoute;
+use crate::domain::scope::TenantScope;
 use crate::domain::signal::DECODER_VERSION;
 use crate::flow::{FlowError, Live};
 
@@ -47,7 +48,11 @@ impl Facts {
             campaigns: every(live, scope, |campaign: &Campaign| campaign.object.number).await?,
             publishers: every(live, scope, |publisher: &Publisher| publisher.object.number).await?,
             policies: every(live, scope, |policy: &PolicyRecord| policy.object.number).await?,
-            rules: live.store().reader().retention_rules(scope).await?,
+            rules: live
+                .store()
+                .reader(TenantScope::Only(scope))
+                .retention_rules(scope)
+                .await?,
         })
     }
 }
@@ -61,7 +66,11 @@ async fn every<T: crate::store::objects::Kept>(
     let mut all: Vec<T> = Vec::new();
     loop {
         let after = all.last().map_or(0, &number);
-        let page = live.store().reader().page::<T>(scope, after, PAGE).await?;
+        let page = live
+            .store()
+            .reader(TenantScope::Only(scope))
+            .page::<T>(scope, after, PAGE)
+            .await?;
         if page.is_empty() {
             return Ok(all);
         }

@@ -52,7 +52,7 @@ impl PackFlow {
             .event(order.log.tenant, "evidence_pack.made", &Actor::Server, "created");
         event.object = Some(EvidencePackId(order.id).to_string());
         event.changes = vec![super::told("sha256", hex::encode(digest))];
-        let tx = self.live.store().begin().await?;
+        let tx = self.live.store().begin(order.log.scope()).await?;
         if tx.finish_pack(order, file, digest, self.live.now_ms()).await? {
             tx.commit_with(&event.into()).await?;
         }
@@ -117,7 +117,12 @@ impl PackFlow {
 
     /// The origin of the order's log.
     async fn origin(&self, order: &PackOrder) -> Result<String, FlowError> {
-        let epochs = self.live.store().reader().log_epochs(order.log.tenant).await?;
+        let epochs = self
+            .live
+            .store()
+            .reader(order.log.scope())
+            .log_epochs(order.log.tenant)
+            .await?;
         let found = epochs.into_iter().find(|epoch: &Epoch| epoch.log == order.log);
         // It is signed, so it has its name.
         Ok(found.and_then(|epoch| epoch.origin).ok_or(GAP)?)
@@ -126,7 +131,7 @@ impl PackFlow {
     /// Goes through the entries that can be of the period.
     async fn tally(&self, order: &PackOrder, mut tally: Tally) -> Result<Tally, FlowError> {
         let store = self.live.store();
-        let reader = store.reader();
+        let reader = store.reader(order.log.scope());
         // An entry is placed after it happened, so what a checkpoint of before covers is not of the period.
         let epoch = Some(order.log.epoch);
         let before = order.from_ms - DAY_MARGIN_MS;
@@ -150,7 +155,7 @@ impl PackFlow {
 
     /// A sampled entry and its proof under the order's checkpoint.
     async fn proven(&self, order: &PackOrder, index: u64) -> Result<[File; 2], FlowError> {
-        let reader = self.live.store().reader();
+        let reader = self.live.store().reader(order.log.scope());
         let body = reader.leaf_body(order.log, index).await?;
         let tiles = reader
             .log_tiles(order.log, &tiles_for_inclusion(index, order.size))
