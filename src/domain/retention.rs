@@ -33,6 +33,8 @@ pub enum Class {
     Suppression,
     /// Test conversions, whole.
     TestConversion,
+    /// Files of people's requests that were closed. They name nobody any more.
+    SubjectRequest,
     /// Counts of what was refused, and of clicks that were not tracked.
     Counters,
     /// The audit log.
@@ -61,7 +63,7 @@ pub enum Term {
 
 impl Class {
     /// Every class, in the order in which a run purges them: what hangs on a click goes before it or with it.
-    pub const ALL: [Class; 9] = [
+    pub const ALL: [Class; 10] = [
         Class::ConversionDetails,
         Class::TestConversion,
         Class::Click,
@@ -69,18 +71,20 @@ impl Class {
         Class::MinimalProof,
         Class::Idempotency,
         Class::Suppression,
+        Class::SubjectRequest,
         Class::Counters,
         Class::Audit,
     ];
 
     /// The classes that a run has to look at.
-    pub const PURGED: [Class; 6] = [
+    pub const PURGED: [Class; 7] = [
         Class::ConversionDetails,
         Class::TestConversion,
         Class::Click,
         Class::MinimalProof,
         Class::Idempotency,
         Class::Suppression,
+        Class::SubjectRequest,
     ];
 
     /// The word in rows, answers and the trail.
@@ -93,6 +97,7 @@ impl Class {
             Class::Idempotency => "idempotency",
             Class::Suppression => "suppression",
             Class::TestConversion => "test_conversion",
+            Class::SubjectRequest => "subject_request",
             Class::Counters => "counters",
             Class::Audit => "audit",
         }
@@ -111,6 +116,8 @@ impl Class {
             Class::ConversionDetails => days(90, 7, 1_095),
             Class::MinimalProof => days(365, 30, 1_095),
             Class::TestConversion => days(7, 1, 30),
+            // So that it can be shown that and how a request was answered (GDPR Art. 5(2)).
+            Class::SubjectRequest => days(1_095, 90, 1_095),
             Class::Idempotency | Class::Suppression => Term::OwnExpiry,
             Class::ConsentRecord => Term::Follows,
             Class::Counters | Class::Audit => Term::Kept,
@@ -127,6 +134,7 @@ impl Class {
             Class::Idempotency => &["all", "idempotency"],
             Class::Suppression => &["all", "suppression"],
             Class::TestConversion => &["all", "test_conversion"],
+            Class::SubjectRequest => &["all"],
             Class::ConsentRecord => &["all", "consent_record"],
             Class::Counters | Class::Audit => &[],
         }

@@ -17,8 +17,6 @@ use super::keys::{KeyError, NONCE_BYTES, Place, Secret};
 pub const RESULTS_MS: i64 = 7 * 86_400_000;
 /// How long before its deadline an open request counts as due soon, in milliseconds.
 pub const SOON_MS: i64 = 7 * 86_400_000;
-/// How long a closed case is kept, in milliseconds: three years (GDPR Art. 5(2)).
-pub const KEPT_MS: i64 = 3 * 365 * 86_400_000 + 86_400_000;
 /// The most names of one person in a request.
 pub const HANDLES_MAX: usize = 20;
 

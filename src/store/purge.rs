@@ -80,6 +80,7 @@ const ORDER_KEY: &[(&str, Kind)] = &[
     ("order_hash", Kind::Bytes),
 ];
 const SUPPRESSION_KEY: &[(&str, Kind)] = &[("entry", Kind::Bytes)];
+const REQUEST_KEY: &[(&str, Kind)] = &[("request", Kind::Int)];
 
 impl Shape {
     pub(super) fn of(class: Class) -> Option<Self> {
@@ -105,6 +106,12 @@ impl Shape {
             Class::MinimalProof => ("consent_proof", PROOF_KEY, PROOF_KEY, Some("d.recorded_at_ms")),
             Class::Idempotency => ("order_key", ORDER_KEY, ORDER_KEY, None),
             Class::Suppression => ("suppression", SUPPRESSION_KEY, SUPPRESSION_KEY, None),
+            Class::SubjectRequest => (
+                "subject_request",
+                REQUEST_KEY,
+                &[("closed_at_ms", Kind::Int), ("request", Kind::Int)][..],
+                Some("d.closed_at_ms"),
+            ),
             Class::ConsentRecord | Class::Counters | Class::Audit => return None,
         };
         Some(Self {
@@ -140,6 +147,8 @@ impl Sought {
             // Orders of tests go with the tests.
             Class::Idempotency => format!("d.expires_at_s < {at_s} AND NOT d.test"),
             Class::Suppression => format!("d.expires_at_s < {at_s}"),
+            // An open case has no such time.
+            Class::SubjectRequest => format!("d.closed_at_ms < {}", self.cut_off_ms),
             Class::ConsentRecord | Class::Counters | Class::Audit => "1 = 0".to_owned(),
         }
     }
@@ -324,6 +333,7 @@ impl Reader<'_> {
         let kept = match class {
             Class::ConversionDetails => "d.issued_at_ticks IS NOT NULL AND NOT d.test",
             Class::TestConversion => "d.test",
+            Class::SubjectRequest => "d.closed_at_ms IS NOT NULL",
             _ => "1 = 1",
         };
         let order: Vec<String> = shape.place.iter().map(|(name, _)| format!("d.{name}")).collect();

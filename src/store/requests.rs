@@ -245,19 +245,6 @@ impl Reader<'_> {
         all(rows.all(self.connection()).await?)
     }
 
-    /// The tenants that have cases that were closed before this time.
-    pub async fn tenants_with_old_cases(&self, before_ms: i64) -> Result<Vec<i64>, StoreError> {
-        let tenants = case::Entity::find()
-            .select_only()
-            .column(case::Column::Tenant)
-            .distinct()
-            .filter(case::Column::ClosedAtMs.lt(before_ms))
-            .into_tuple()
-            .all(self.connection())
-            .await?;
-        Ok(tenants)
-    }
-
     /// What happened in a case, in order.
     pub async fn case_events(&self, tenant: i64, request: i64) -> Result<Vec<CaseEvent>, StoreError> {
         let rows = event::Entity::find()
@@ -404,30 +391,6 @@ impl Tx {
             .exec(self.connection())
             .await?;
         Ok(())
-    }
-
-    /// Removes the files of cases that were closed before this time; returns how many there were.
-    pub async fn purge_cases(&self, tenant: i64, before_ms: i64) -> Result<u64, StoreError> {
-        let numbers: Vec<i64> = case::Entity::find()
-            .select_only()
-            .column(case::Column::Request)
-            .filter(case::Column::Tenant.eq(tenant))
-            .filter(case::Column::ClosedAtMs.lt(before_ms))
-            .limit(1_000)
-            .into_tuple()
-            .all(self.connection())
-            .await?;
-        event::Entity::delete_many()
-            .filter(event::Column::Tenant.eq(tenant))
-            .filter(event::Column::Request.is_in(numbers.clone()))
-            .exec(self.connection())
-            .await?;
-        let gone = case::Entity::delete_many()
-            .filter(case::Column::Tenant.eq(tenant))
-            .filter(case::Column::Request.is_in(numbers))
-            .exec(self.connection())
-            .await?;
-        Ok(gone.rows_affected)
     }
 }
 

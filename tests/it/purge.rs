@@ -36,7 +36,7 @@ both!(a_dry_run_says_what_a_run_does, async |app: &TestApp| {
     assert_eq!(planned.classes, report.classes);
     assert_eq!(*done.lock().expect("not poisoned"), report.classes);
     // Each class of both tenants has its proof in the log, empty ones included.
-    assert_eq!(app.ledger.leaves("retention.purged").await, 12);
+    assert_eq!(app.ledger.leaves("retention.purged").await, 14);
 });
 
 both!(what_is_counted_wrong_is_found, async |app: &TestApp| {
@@ -134,10 +134,10 @@ both!(
             PurgeEnd::Done(report) => Some(report.classes.len()),
             PurgeEnd::Elsewhere => None,
         };
-        assert_eq!(classes(app.purger()).await, Some(12));
+        assert_eq!(classes(app.purger()).await, Some(14));
         assert_eq!(classes(app.purger()).await, Some(0), "today it was");
         app.clock.advance_seconds(DAY);
-        assert_eq!(classes(app.purger()).await, Some(12));
+        assert_eq!(classes(app.purger()).await, Some(14));
         // Somebody else has begun and has not ended.
         app.clock.advance_seconds(DAY);
         let until_ms = (app.clock.now_s() + 5) * 1_000;
@@ -154,11 +154,11 @@ both!(
         assert_eq!(classes(app.purger()).await, None);
         assert_eq!(
             app.ledger.leaves("retention.purged").await,
-            24,
+            28,
             "nothing was entered"
         );
         app.clock.advance_seconds(6);
-        assert_eq!(classes(app.purger()).await, Some(12), "whoever it was is gone");
+        assert_eq!(classes(app.purger()).await, Some(14), "whoever it was is gone");
     }
 );
 

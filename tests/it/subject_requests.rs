@@ -394,15 +394,57 @@ both!(a_case_is_worked_on_and_decided_once, async |app: &TestApp| {
     for action in ["subject_request.rejected", "subject_request.cancelled"] {
         assert_eq!(app.ledger.leaves(action).await, 1, "{action}");
     }
-    // The file stays three years, and then goes.
+    // The file stays three years, and then goes with the purge, whole.
     app.clock.advance_seconds(3 * 365 * DAY);
-    app.work_on_requests().await;
+    app.purge().await;
     assert_eq!(app.ledger.count("subject_request", "1 = 1").await, 2);
-    app.clock.advance_seconds(2 * DAY);
-    assert_eq!(app.work_on_requests().await, 2);
-    assert_eq!(app.ledger.count("subject_request_event", "1 = 1").await, 0);
-    assert_eq!(app.ledger.leaves("subject_requests.purged").await, 1);
+    app.clock.advance_seconds(1);
+    app.purge().await;
+    for table in ["subject_request", "subject_request_event"] {
+        assert_eq!(app.ledger.count(table, "1 = 1").await, 0, "{table}");
+    }
+    let removed = "\"action\":\"retention.removed\"%\"reason\":\"subject_request\"";
+    assert_eq!(app.ledger.leaves(removed).await, 1);
 });
+
+both!(
+    a_tenant_says_how_long_files_of_requests_stay,
+    async |app: &TestApp| {
+        let rule = |days| json!({"class": "subject_request", "days": days});
+        let patch = async |body: Value| app.manager().patch("/v1/retention", &body).await;
+        patch(rule(89)).await.is(409, "refused", "conflict");
+        patch(rule(1_096)).await.is_invalid("days");
+        let unknown = json!({"kind": "erasure", "customer_ref": "somebody"});
+        done(app, unknown.clone()).await;
+        let open = asked(app, unknown).await;
+        assert_eq!(patch(rule(90)).await.status, 200);
+        let hold = json!({"class": "all", "reason": "legal_claims", "reference": "4711",
+        "review_at": "2027-06-01T00:00:00Z"});
+        let held = app.manager().post("/v1/holds", &hold).await;
+        app.clock.advance_seconds(91 * DAY);
+        app.purge().await;
+        assert_eq!(app.ledger.count("subject_request", "1 = 1").await, 2, "held");
+        let path = format!("/v1/holds/{}", held.member("id"));
+        let manager = app.manager();
+        let lifted = manager.send(manager.request(Method::DELETE, &path)).await;
+        assert!(lifted.status < 300, "{}", lifted.text());
+        app.purge().await;
+        assert_eq!(
+            app.ledger.count("subject_request", "1 = 1").await,
+            1,
+            "the open one"
+        );
+        assert_eq!(app.ledger.count("subject_request_event", "1 = 1").await, 1);
+        // Closed much later, it counts from then.
+        executed(app, &open).await;
+        app.clock.advance_seconds(90 * DAY);
+        app.purge().await;
+        assert_eq!(app.ledger.count("subject_request", "1 = 1").await, 1);
+        app.clock.advance_seconds(1);
+        app.purge().await;
+        assert_eq!(app.ledger.count("subject_request", "1 = 1").await, 0);
+    }
+);
 
 both!(
     what_is_wrong_is_named_and_nothing_is_written,

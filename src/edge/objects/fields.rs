@@ -318,9 +318,10 @@ words! {
     LookReasonWord(LookReason): ["answer", "verification", "complaint", "authority"];
     /// A class of data that is kept for a time of its own.
     RetentionClassWord(Class): ["click", "conversion_details", "consent_record", "minimal_proof", "idempotency",
-        "suppression", "test_conversion", "counters", "audit"];
+        "suppression", "test_conversion", "subject_request", "counters", "audit"];
     /// A class whose time can be set.
-    SettableClassWord(Class): ["click", "conversion_details", "minimal_proof", "test_conversion"];
+    SettableClassWord(Class): ["click", "conversion_details", "minimal_proof", "test_conversion",
+        "subject_request"];
     /// Why a class is kept longer than by default.
     LongerReasonWord(LongerReason): ["legal_obligation", "legal_claims", "contract", "fraud_prevention"];
     /// What a hold keeps.

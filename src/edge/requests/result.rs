@@ -139,11 +139,13 @@ impl SubjectRetention {
     /// Every class that can be a person's, as the tenant's rules have it.
     fn all(rules: &[Rule]) -> Vec<Self> {
         let days = |class| days_of(class, rules.iter().find(|rule| rule.class == class)).unwrap_or(0);
-        let (click, details, proof) = (
-            days(Class::Click),
-            days(Class::ConversionDetails),
-            days(Class::MinimalProof),
-        );
+        let [click, details, proof, request] = [
+            Class::Click,
+            Class::ConversionDetails,
+            Class::MinimalProof,
+            Class::SubjectRequest,
+        ]
+        .map(days);
         let told = [
             (
                 Class::Click,
@@ -168,6 +170,10 @@ impl SubjectRetention {
                 Class::Suppression,
                 "after an erasure: as long as a token could be valid, and seven days, as a keyed hash"
                     .to_owned(),
+            ),
+            (
+                Class::SubjectRequest,
+                format!("{request} days after it was closed, without the person's names"),
             ),
         ];
         told.into_iter()

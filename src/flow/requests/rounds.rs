@@ -1,11 +1,10 @@
-//! What a timer does about requests: carries out those of OpenDSR, forgets whom closed cases were about, removes old
-//! case files, and shows how many wait.
+//! What a timer does about requests: carries out those of OpenDSR, forgets whom closed cases were about, and shows how
+//! many wait. Old case files go with the purge.
 
 use super::{By, RequestsFlow, change::Step};
 use crate::domain::event::Actor;
 use crate::domain::refusal::Reason;
 use crate::domain::scope::TenantScope;
-use crate::domain::subject_request::KEPT_MS;
 use crate::flow::FlowError;
 
 /// How many cases are worked on in one round.
@@ -23,7 +22,7 @@ impl RequestsFlow {
     /// One round over all tenants; returns how many cases it moved on. What fails for one case is tried again in the
     /// next round and keeps no other waiting.
     pub async fn round(&self) -> Result<usize, FlowError> {
-        let moved = self.run_due().await? + self.close_due().await? + self.purge().await?;
+        let moved = self.run_due().await? + self.close_due().await?;
         self.gauge().await?;
         Ok(moved)
     }
@@ -71,28 +70,6 @@ impl RequestsFlow {
             .await?;
         }
         Ok(count)
-    }
-
-    async fn purge(&self) -> Result<usize, FlowError> {
-        let before_ms = self.live.now_ms().saturating_sub(KEPT_MS);
-        let mut all = 0_u64;
-        for tenant in self
-            .live
-            .store()
-            .reader(TenantScope::Server)
-            .tenants_with_old_cases(before_ms)
-            .await?
-        {
-            let tx = self.live.store().begin(TenantScope::Only(tenant)).await?;
-            let purged = tx.purge_cases(tenant, before_ms).await?;
-            let mut event = self
-                .live
-                .event(tenant, "subject_requests.purged", &Actor::Server, "purged");
-            event.count = i64::try_from(purged).ok();
-            tx.commit_with(&event.into()).await?;
-            all = all.saturating_add(purged);
-        }
-        Ok(usize::try_from(all).unwrap_or(usize::MAX))
     }
 
     async fn gauge(&self) -> Result<(), FlowError> {

@@ -410,6 +410,7 @@ async fn remove(
             let due = tx.due_conversions(sought, candidates).await?;
             Ok((tx.remove_tests(sought, &due).await?, 0))
         }
+        Class::SubjectRequest => Ok((tx.remove_cases(sought, candidates).await?, 0)),
         _ => Ok((tx.remove_plain(sought, candidates).await?, 0)),
     }
 }
