@@ -4,6 +4,7 @@
 //! API shows all go by it, so that they cannot say different things. Rows are looked for on a reading connection; a
 //! chunk then asks again for its own rows inside the transaction that removes them.
 
+mod cases;
 mod remove;
 
 use sea_orm::{ConnectionTrait, FromQueryResult, QueryResult, Statement, Value};

@@ -111,11 +111,6 @@ struct SignalRow {
 }
 
 #[derive(FromQueryResult)]
-struct CaseRow {
-    request: i64,
-}
-
-#[derive(FromQueryResult)]
 struct SaltRow {
     issued_at_ticks: i64,
     click_id: Uuid,
@@ -130,7 +125,7 @@ fn click_key(tenant: i64, issued_at_ticks: i64, click: Uuid) -> ClickKey {
 }
 
 /// Rows as a table expression, the tenant in front of each, and their values with the tenant's as the first.
-fn listed(tenant: i64, rows: impl IntoIterator<Item = Vec<Value>>) -> (String, Vec<Value>) {
+pub(super) fn listed(tenant: i64, rows: impl IntoIterator<Item = Vec<Value>>) -> (String, Vec<Value>) {
     let mut values = vec![tenant.into()];
     let mut text = String::from("VALUES ");
     for (place, row) in rows.into_iter().enumerate() {
@@ -167,7 +162,7 @@ impl Tx {
         Ok(())
     }
 
-    async fn run(&self, text: String, values: Vec<Value>) -> Result<u64, StoreError> {
+    pub(super) async fn run(&self, text: String, values: Vec<Value>) -> Result<u64, StoreError> {
         let connection = self.connection();
         let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
         Ok(connection.execute_raw(statement).await?.rows_affected())
@@ -406,31 +401,6 @@ impl Tx {
             sought.condition(Of::Free),
         );
         self.run(text, values).await
-    }
-
-    /// Removes files of closed requests with what happened in them.
-    pub async fn remove_cases(&self, sought: &Sought, candidates: &[Candidate]) -> Result<u64, StoreError> {
-        if candidates.is_empty() {
-            return Ok(0);
-        }
-        let (list, values) = listed(sought.tenant, candidates.iter().map(|one| one.key.clone()));
-        let text = format!(
-            "WITH k (t, r) AS ({list}) DELETE FROM subject_request AS d WHERE (tenant, request) IN (SELECT t, r FROM k) \
-             AND {} RETURNING request",
-            sought.condition(Of::Free),
-        );
-        let gone: Vec<CaseRow> = self.all(text, values).await?;
-        let removed = gone.len() as u64;
-        if removed > 0 {
-            let gone = gone.iter().map(|row| vec![row.request.into()]);
-            let (list, values) = listed(sought.tenant, gone);
-            let text = format!(
-                "WITH k (t, r) AS ({list}) DELETE FROM subject_request_event \
-                 WHERE (tenant, request) IN (SELECT t, r FROM k)"
-            );
-            self.run(text, values).await?;
-        }
-        Ok(removed)
     }
 
     /// The details of conversions are sealed under their click's key, and a click's own under the same: a salt goes when
