@@ -93,12 +93,19 @@ pub(super) fn all(facts: &Facts, order: &PackOrder, tally: &Tally) -> Result<Vec
         listed("erasures.json", Chapter::Erasures)?,
         listed("retention.json", Chapter::Retention)?,
         listed("subject-requests.json", Chapter::Requests)?,
-        listed("keys.json", Chapter::Keys)?,
+        File::json("keys.json", &keys(tally))?,
         listed("access.json", Chapter::Access)?,
         listed("configuration.json", Chapter::Configuration)?,
         listed("log.json", Chapter::Log)?,
         File::json("breach-scope.json", &breach(facts, order, tally))?,
     ])
+}
+
+fn keys(tally: &Tally) -> Value {
+    let note = "A tenant's first keys, and those of its first two months, are made with it: the entry tenant.created \
+                tells of them.";
+    let entries = tally.chapters.get(&Chapter::Keys).map_or(&[][..], Vec::as_slice);
+    json!({ "entries": entries, "note": note })
 }
 
 /// GDPR Article 30(1). What the software cannot know is empty and says so.
