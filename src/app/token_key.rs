@@ -16,7 +16,7 @@ use super::system::{SystemClock, SystemEntropy};
 use super::wire::{self, StartError, make_folder};
 use crate::domain::event::Actor;
 use crate::domain::scope::TenantScope;
-use crate::flow::Entropy;
+use crate::flow::{Entropy, Live};
 use crate::identity::own::{TokenSigner, public_of, thumbprint};
 use crate::store::StoreError;
 
@@ -31,6 +31,8 @@ pub struct TokenKeys {
     pub signer: TokenSigner,
     /// Verify besides.
     pub others: Vec<[u8; 32]>,
+    /// Whether the signing one was made just now.
+    pub is_new: bool,
 }
 
 /// Why there is no key.
@@ -51,12 +53,17 @@ pub enum TokenKeyError {
     /// The database failed after the key was replaced.
     #[error("The key was replaced, but the database failed while that was entered in the audit log: {0}")]
     Store(#[from] StoreError),
+    /// The database failed after the key was made.
+    #[error("The token key could not be entered in the audit log, and was not kept: {0}")]
+    NotEntered(#[source] StoreError),
 }
 
 /// The token keys, the signing one made if it is not there.
 pub fn obtain(config: &Config, entropy: &dyn Entropy) -> Result<TokenKeys, TokenKeyError> {
     let tokens = &config.tokens;
-    let secret = match KIND.read(&tokens.key_file)? {
+    let found = KIND.read(&tokens.key_file)?;
+    let is_new = found.is_none();
+    let secret = match found {
         Some(secret) => secret,
         None => KIND.make(&tokens.key_file, entropy)?,
     };
@@ -73,7 +80,29 @@ pub fn obtain(config: &Config, entropy: &dyn Entropy) -> Result<TokenKeys, Token
     Ok(TokenKeys {
         signer: TokenSigner::new(&secret),
         others,
+        is_new,
     })
+}
+
+/// The same, and the key that it made in the server's audit log. One that could not be entered is not kept.
+pub async fn obtain_entered(config: &Config, live: &Live) -> Result<TokenKeys, TokenKeyError> {
+    let keys = obtain(config, live.entropy())?;
+    if keys.is_new {
+        let kid = thumbprint(keys.signer.public());
+        if let Err(error) = enter(live, &kid, &Actor::Server).await {
+            let path = &config.tokens.key_file;
+            fs::remove_file(path).map_err(|error| TokenKeyError::Aside(path.clone(), error))?;
+            return Err(TokenKeyError::NotEntered(error));
+        }
+    }
+    Ok(keys)
+}
+
+async fn enter(live: &Live, kid: &str, actor: &Actor) -> Result<(), StoreError> {
+    let mut event = live.event(0, "key.created", actor, "created");
+    event.object = Some(format!("token:{kid}"));
+    let tx = live.store().begin(TenantScope::Server).await?;
+    tx.commit_with(&event.into()).await
 }
 
 /// Puts the signing key aside and makes another; returns its kid.
@@ -93,10 +122,7 @@ pub async fn replace(config: &Config, json: bool) -> Result<String, TokenKeyErro
     let opened = wire::open(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
     let (store, live) = opened.map_err(Box::new)?;
     let kid = rotate(config, &SystemEntropy)?;
-    let mut event = live.event(0, "key.created", &Actor::CommandLine, "created");
-    event.object = Some(format!("token:{kid}"));
-    let tx = store.begin(TenantScope::Server).await?;
-    tx.commit_with(&event.into()).await?;
+    enter(&live, &kid, &Actor::CommandLine).await?;
     drop(live);
     store.close().await;
     if json {
@@ -136,14 +162,9 @@ mod tests {
         assert_eq!(kid, thumbprint(after.signer.public()));
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn a_rotation_stands_in_the_servers_log() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let config = config(folder.path());
-        let text = replace(&config, true).await.expect("replaced");
-        let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let object = format!("token:{}", told["kid"].as_str().expect("a kid"));
-        let store = Store::connect(&config.database_url).await.expect("opened");
+    /// Who made a key, as the server's log says; once.
+    async fn maker(store: &Store, kid: &str) -> String {
+        let object = format!("token:{kid}");
         let span = (0, 253_402_300_800_000);
         let entries = store
             .reader(TenantScope::Server)
@@ -153,9 +174,36 @@ mod tests {
             .expect("read")
             .into_iter()
             .map(|entry| serde_json::from_slice::<serde_json::Value>(&entry.body).expect("JSON"))
+            .filter(|body| body["object"] == object.as_str())
             .collect();
-        let found = bodies.iter().find(|body| body["object"] == object.as_str());
-        assert_eq!(found.expect("an entry")["actor"], "command_line");
+        assert_eq!(bodies.len(), 1, "{kid}");
+        bodies[0]["actor"].as_str().expect("an actor").to_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_rotation_stands_in_the_servers_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let text = replace(&config, true).await.expect("replaced");
+        let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let store = Store::connect(&config.database_url).await.expect("opened");
+        assert_eq!(
+            maker(&store, told["kid"].as_str().expect("a kid")).await,
+            "command_line"
+        );
+        store.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn the_first_key_stands_in_the_servers_log_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = config(folder.path());
+        let opened = wire::open(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
+        let (store, live) = opened.expect("opened");
+        let first = obtain_entered(&config, &live).await.expect("made");
+        let again = obtain_entered(&config, &live).await.expect("read");
+        assert!(first.is_new && !again.is_new);
+        assert_eq!(maker(&store, &thumbprint(first.signer.public())).await, "server");
         store.close().await;
     }
 }

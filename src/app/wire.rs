@@ -13,7 +13,7 @@ use super::erasure_journal::{FileJournal, JournalError};
 use super::opendsr_key::{OpenDsrKeyError, RsaSigner};
 use super::registries::{self, RegistryError};
 use super::root_key::{self, RootKeyError};
-use super::token_key::{self, TokenKeyError};
+use super::token_key::{self, TokenKeyError, TokenKeys};
 use crate::delivery::callback::CallbackPost;
 use crate::delivery::checkpoint::TIMEOUT;
 use crate::delivery::issuer_keys::HttpKeySource;
@@ -203,7 +203,7 @@ pub async fn build(
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
-    let identity = identity(config, live.entropy())?;
+    let identity = identity(config, token_key::obtain_entered(config, &live).await?)?;
     let settings = request_settings(config)?;
     let requests = RequestsFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone(), settings);
     let refusals = Refusals::default();
@@ -286,8 +286,7 @@ fn request_settings(config: &Config) -> Result<RequestSettings, StartError> {
 }
 
 /// Everything that tells callers apart.
-fn identity(config: &Config, entropy: &dyn Entropy) -> Result<Arc<Identity>, StartError> {
-    let keys = token_key::obtain(config, entropy)?;
+fn identity(config: &Config, keys: TokenKeys) -> Result<Arc<Identity>, StartError> {
     let tokens = &config.tokens;
     let source = HttpKeySource::new(tokens.private_sources).map_err(StartError::KeySource)?;
     let source: Arc<dyn KeySource> = Arc::new(source);

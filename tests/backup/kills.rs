@@ -56,12 +56,20 @@ fn backups(folder: &Path) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_backup_is_whole_or_none() {
-    let setting = Setting::sqlite();
+    kill_backups(Setting::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_backup_of_postgresql_is_whole_or_none() {
+    kill_backups(Setting::postgres().await).await;
+}
+
+async fn kill_backups(setting: Setting) {
     let server = setting.serve();
     let _people = People::come(&server, 40).await;
     let crowd = Crowd::begin(&server, 2);
     let folder = setting.folder();
-    let command = || einklang(&folder, ["backup", "backups"]);
+    let command = || setting.command(&["backup", "backups"]);
     let whole = timed(command());
     let (kills, mut at_work) = (kills(), 0);
     for round in 0..kills {
