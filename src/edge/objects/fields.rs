@@ -394,7 +394,7 @@ mod tests {
         all_read::<GroundWord>(Ground::ALL.len());
         all_read::<LookReasonWord>(LookReason::ALL.len());
         all_read::<RetentionClassWord>(Class::ALL.len());
-        all_read::<SettableClassWord>(4);
+        all_read::<SettableClassWord>(5);
         all_read::<LongerReasonWord>(LongerReason::ALL.len());
         all_read::<HoldClassWord>(8);
         all_read::<HoldReasonWord>(5);
