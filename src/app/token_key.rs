@@ -18,7 +18,7 @@ use crate::domain::event::Actor;
 use crate::domain::scope::TenantScope;
 use crate::flow::{Entropy, Live};
 use crate::identity::own::{TokenSigner, public_of, thumbprint};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 const KIND: Kind = Kind {
     name: "token key",
@@ -85,11 +85,11 @@ pub fn obtain(config: &Config, entropy: &dyn Entropy) -> Result<TokenKeys, Token
 }
 
 /// The same, and the key that it made in the server's audit log. One that could not be entered is not kept.
-pub async fn obtain_entered(config: &Config, live: &Live) -> Result<TokenKeys, TokenKeyError> {
+pub async fn obtain_entered(config: &Config, store: &Store, live: &Live) -> Result<TokenKeys, TokenKeyError> {
     let keys = obtain(config, live.entropy())?;
     if keys.is_new {
         let kid = thumbprint(keys.signer.public());
-        if let Err(error) = enter(live, &kid, &Actor::Server).await {
+        if let Err(error) = enter(store, live, &kid, &Actor::Server).await {
             let path = &config.tokens.key_file;
             fs::remove_file(path).map_err(|error| TokenKeyError::Aside(path.clone(), error))?;
             return Err(TokenKeyError::NotEntered(error));
@@ -98,10 +98,10 @@ pub async fn obtain_entered(config: &Config, live: &Live) -> Result<TokenKeys, T
     Ok(keys)
 }
 
-async fn enter(live: &Live, kid: &str, actor: &Actor) -> Result<(), StoreError> {
+async fn enter(store: &Store, live: &Live, kid: &str, actor: &Actor) -> Result<(), StoreError> {
     let mut event = live.event(0, "key.created", actor, "created");
     event.object = Some(format!("token:{kid}"));
-    let tx = live.store().begin(TenantScope::Server).await?;
+    let tx = store.begin(TenantScope::Server).await?;
     tx.commit_with(&event.into()).await
 }
 
@@ -122,7 +122,7 @@ pub async fn replace(config: &Config, json: bool) -> Result<String, TokenKeyErro
     let opened = wire::open(config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
     let (store, live) = opened.map_err(Box::new)?;
     let kid = rotate(config, &SystemEntropy)?;
-    enter(&live, &kid, &Actor::CommandLine).await?;
+    enter(&store, &live, &kid, &Actor::CommandLine).await?;
     drop(live);
     store.close().await;
     if json {
@@ -139,7 +139,6 @@ pub async fn replace(config: &Config, json: bool) -> Result<String, TokenKeyErro
 mod tests {
     use super::*;
     use crate::app::config::Options;
-    use crate::store::Store;
 
     fn config(folder: &Path) -> Config {
         Config::load(Options {
@@ -200,8 +199,8 @@ mod tests {
         let config = config(folder.path());
         let opened = wire::open(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await;
         let (store, live) = opened.expect("opened");
-        let first = obtain_entered(&config, &live).await.expect("made");
-        let again = obtain_entered(&config, &live).await.expect("read");
+        let first = obtain_entered(&config, &store, &live).await.expect("made");
+        let again = obtain_entered(&config, &store, &live).await.expect("read");
         assert!(first.is_new && !again.is_new);
         assert_eq!(maker(&store, &thumbprint(first.signer.public())).await, "server");
         store.close().await;

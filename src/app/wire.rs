@@ -203,7 +203,7 @@ pub async fn build(
     let checkpoints = start_thread("checkpoints", store.checkpoints())?;
     let health = HealthFlow::new(Arc::clone(&live), ledger.clone(), capacity);
     let conversion = ConversionFlow::new(Arc::clone(&live), ledger.clone());
-    let identity = identity(config, token_key::obtain_entered(config, &live).await?)?;
+    let identity = identity(config, token_key::obtain_entered(config, &store, &live).await?)?;
     let settings = request_settings(config)?;
     let requests = RequestsFlow::new(Arc::clone(&live), ledger.clone(), conversion.clone(), settings);
     let refusals = Refusals::default();

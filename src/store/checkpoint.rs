@@ -25,6 +25,11 @@ const REST_PAGES: i64 = 600;
 const PASSES: u32 = 5;
 /// How long the end of an erasure waits for readers of old pages.
 const SCRUB_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long the writers have for each page of a truncated WAL before the next truncation keeps them again: a burst of
+/// erasures must not keep clicks waiting, and those that wait share one.
+const REST_PER_PAGE: Duration = Duration::from_micros(100);
+/// The longest rest.
+const REST: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// The WAL's pages after the last commit on this thread, as SQLite says in the middle of the commit.
@@ -51,6 +56,8 @@ pub(super) struct Checkpoints {
     /// How many erasures asked for a scrub, and how many of them one has followed.
     asked: Arc<AtomicU64>,
     followed: Arc<Mutex<u64>>,
+    /// Held while the writers have their rest.
+    rest: Arc<Mutex<()>>,
 }
 
 /// What a checkpoint came to.
@@ -71,6 +78,7 @@ impl Checkpoints {
             scrub_owed: Arc::default(),
             asked: Arc::default(),
             followed: Arc::default(),
+            rest: Arc::default(),
         }
     }
 
@@ -139,18 +147,26 @@ impl Checkpoints {
         if *followed >= ticket {
             return Ok(());
         }
+        let resting = Arc::clone(&self.rest).lock_owned().await;
         // Most of it is moved while batches go on.
         let this = self.clone();
-        let _ = tokio::task::spawn_blocking(move || this.checkpoint("PASSIVE")).await;
+        let passed = tokio::task::spawn_blocking(move || this.checkpoint("PASSIVE")).await;
+        // A truncation itself says nothing of how much there was.
+        let pages = passed.ok().and_then(Result::ok).map_or(0, |moved| moved.pages);
         let asked = self.asked.load(Ordering::Acquire);
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
         let this = self.clone();
         let moved = tokio::task::spawn_blocking(move || this.truncate()).await;
+        drop(turn);
         // The task is never cancelled; if it panicked, the work is still owed.
         let busy = match moved {
             Ok(moved) => moved?.busy,
             Err(_) => true,
         };
+        tokio::spawn(async move {
+            tokio::time::sleep(rest_after(pages)).await;
+            drop(resting);
+        });
         self.scrub_owed.store(busy, Ordering::Relaxed);
         *followed = asked;
         Ok(())
@@ -172,6 +188,11 @@ impl Checkpoints {
         }
         Ok(())
     }
+}
+
+fn rest_after(pages: i64) -> Duration {
+    let pages = u32::try_from(pages).unwrap_or(0);
+    REST.min(REST_PER_PAGE.saturating_mul(pages))
 }
 
 fn checkpoint(connection: &rusqlite::Connection, mode: &'static str) -> Result<Moved, StoreError> {
@@ -208,6 +229,14 @@ mod tests {
                 .expect("written");
         }
         WAL_PAGES.get()
+    }
+
+    #[test]
+    fn a_single_erasure_is_rested_from_at_once_and_a_burst_for_a_second_at_most() {
+        assert_eq!(rest_after(20), Duration::from_millis(2));
+        assert_eq!(rest_after(4_000), Duration::from_millis(400));
+        assert_eq!(rest_after(i64::from(u32::MAX)), REST);
+        assert_eq!(rest_after(-1), Duration::ZERO);
     }
 
     #[tokio::test]
