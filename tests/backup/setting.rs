@@ -8,6 +8,7 @@ use einklang::app::config::sqlite_url;
 use serde_json::Value;
 
 use crate::binary::einklang;
+use crate::database::as_superuser;
 use crate::holdings::Holdings;
 use crate::ledger::{Reader, execute};
 use crate::needles::files;
@@ -165,6 +166,8 @@ impl Setting {
         if self.is_embedded() {
             return;
         }
+        // What a server's own role may not do.
+        let administrator = as_superuser(&self.url);
         for sql in [
             "ALTER SYSTEM SET wal_recycle = off",
             "SELECT pg_reload_conf()",
@@ -173,7 +176,7 @@ impl Setting {
             "CHECKPOINT",
             "CHECKPOINT",
         ] {
-            execute(&self.url, sql).await;
+            execute(&administrator, sql).await;
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::binary::einklang;
+use crate::database::as_superuser;
 use crate::ledger::{Reader, execute};
 use crate::needles::files;
 use crate::people::{arrive, text};
@@ -15,7 +16,7 @@ use crate::{Run, postgres, world};
 
 /// Every page of the database's own files.
 async fn pages(run: &Run, reader: &Reader) -> BTreeMap<String, Vec<u8>> {
-    execute(&run.url, "CHECKPOINT").await;
+    execute(&as_superuser(&run.url), "CHECKPOINT").await;
     let place = "SELECT current_setting('data_directory') || '/base/' || CAST(oid AS TEXT) FROM pg_database \
                  WHERE datname = current_database()";
     files(Path::new(&reader.texts(place).await[0]))

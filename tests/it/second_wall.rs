@@ -81,10 +81,11 @@ async fn every_table_of_tenants_is_behind_it() {
         let walled = "relforcerowsecurity AND relname";
         assert_eq!(app.ledger.count("pg_class", &format!("{walled} = 'tenant'")).await, 1);
         // The months' partitions and those for what is left over.
-        let parts = format!("{walled} ~ '^(click|click_salt|consent_record|conversion)_(m[0-9]+|default)$'");
+        let parts = format!("{walled} ~ '^(click|salt_block|consent_record|conversion)_(m[0-9]+|default)$'");
         assert_eq!(app.ledger.count("pg_class", &parts).await, 4 * 6);
-        let views = "relkind = 'v' AND relname = 'audit_entry' AND reloptions @> '{security_invoker=true}'";
-        assert_eq!(app.ledger.count("pg_class", views).await, 1);
+        let views = "relkind = 'v' AND relname IN ('audit_entry', 'click_salt') \
+             AND reloptions @> '{security_invoker=true}'";
+        assert_eq!(app.ledger.count("pg_class", views).await, 2);
 
         let store = Store::connect(&app.database.url).await.expect("opened");
         assert_eq!(store.second_wall().await.expect("looked"), Some(Wall::Stands));

@@ -99,6 +99,39 @@ pub fn month_of(click: &ClickKey) -> i64 {
 
 type OrderTuple = (i64, Uuid, i64, i64, bool, Vec<u8>);
 
+/// The rows of one click on SQLite, where a statement runs for each click: handed a list, it goes through every row of
+/// the tenant instead of asking the index.
+macro_rules! of_one {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            " WHERE tenant = (SELECT t FROM k) AND issued_at_ticks = (SELECT i FROM k) AND click_id = (SELECT c FROM k) ",
+            $after
+        )
+    };
+}
+
+/// The rows of clicks on PostgreSQL.
+macro_rules! of_all {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            " WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k) ",
+            $after
+        )
+    };
+}
+
+/// Removing the rows of clicks from a table, on SQLite and on PostgreSQL.
+macro_rules! removal {
+    ($before:literal) => {
+        (
+            of_one!($before, "RETURNING issued_at_ticks, click_id"),
+            of_all!($before, "RETURNING issued_at_ticks, click_id"),
+        )
+    };
+}
+
 impl Batch {
     /// Erases these clicks of one tenant, and everything that hangs on them.
     pub async fn erase_clicks(&mut self, keys: &KeyRing, clicks: &[ClickKey]) -> Result<Erased, StoreError> {
@@ -141,13 +174,7 @@ impl Batch {
         for key in self.remove(clicks, "click", tenant).await? {
             erased.entry(key).or_default().was_there = true;
         }
-        self.write(&Rows {
-            before: "WITH k(t, i, c) AS (",
-            cells: key_cells(clicks),
-            after: ") UPDATE conversion SET issued_at_ticks = NULL, click_id = NULL, order_hash = NULL, payload = NULL, \
-                    consent_bits = NULL, signal_kinds = NULL WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k)",
-        })
-        .await?;
+        self.forget_clicks(clicks).await?;
         for gone in erased.values_mut() {
             gone.entries.sort_unstable();
             gone.entries.dedup();
@@ -226,13 +253,50 @@ impl Batch {
         self.insert(rows, Expected::Any)
     }
 
+    /// Conversions stay for the totals, without what led to anybody.
+    async fn forget_clicks(&mut self, clicks: &[ClickKey]) -> Result<(), StoreError> {
+        let after = self.either((
+            of_one!(
+                ") UPDATE conversion SET issued_at_ticks = NULL, click_id = NULL, order_hash = NULL, payload = NULL, \
+                 consent_bits = NULL, signal_kinds = NULL",
+                ""
+            ),
+            of_all!(
+                ") UPDATE conversion SET issued_at_ticks = NULL, click_id = NULL, order_hash = NULL, payload = NULL, \
+                 consent_bits = NULL, signal_kinds = NULL",
+                ""
+            ),
+        ));
+        let rows = Rows {
+            before: "WITH k(t, i, c) AS (",
+            cells: key_cells(clicks),
+            after,
+        };
+        self.write(&rows).await?;
+        Ok(())
+    }
+
+    /// The text for SQLite or the one for PostgreSQL.
+    fn either(&self, (embedded, server): (&'static str, &'static str)) -> &'static str {
+        match self {
+            Batch::Sqlite(_) => embedded,
+            Batch::Postgres(_) => server,
+        }
+    }
+
     async fn orders_of(&mut self, clicks: &[ClickKey]) -> Result<Vec<OrderTuple>, StoreError> {
         let rows = Rows {
             before: "WITH k(t, i, c) AS (",
             cells: key_cells(clicks),
-            after: ") SELECT v.issued_at_ticks, v.click_id, v.shop, v.goal, v.test, v.order_hash FROM k \
-                    CROSS JOIN conversion v \
-                    WHERE v.tenant = k.t AND v.issued_at_ticks = k.i AND v.click_id = k.c",
+            after: self.either((
+                of_one!(
+                    ") SELECT issued_at_ticks, click_id, shop, goal, test, order_hash FROM conversion",
+                    ""
+                ),
+                ") SELECT v.issued_at_ticks, v.click_id, v.shop, v.goal, v.test, v.order_hash FROM k \
+                 CROSS JOIN conversion v \
+                 WHERE v.tenant = k.t AND v.issued_at_ticks = k.i AND v.click_id = k.c",
+            )),
         };
         self.look_up(&rows).await
     }
@@ -251,8 +315,13 @@ impl Batch {
         self.write(&Rows {
             before: "WITH k(t, i, c, s, g, e, h) AS (",
             cells,
-            after: ") DELETE FROM order_key WHERE (tenant, shop, goal, test, order_hash, issued_at_ticks, click_id) \
-                    IN (SELECT t, s, g, e, h, i, c FROM k)",
+            after: self.either((
+                ") DELETE FROM order_key WHERE tenant = (SELECT t FROM k) AND shop = (SELECT s FROM k) \
+                 AND goal = (SELECT g FROM k) AND test = (SELECT e FROM k) AND order_hash = (SELECT h FROM k) \
+                 AND issued_at_ticks = (SELECT i FROM k) AND click_id = (SELECT c FROM k)",
+                ") DELETE FROM order_key WHERE (tenant, shop, goal, test, order_hash, issued_at_ticks, click_id) \
+                 IN (SELECT t, s, g, e, h, i, c FROM k)",
+            )),
         })
         .await?;
         Ok(())
@@ -265,24 +334,12 @@ impl Batch {
         table: &'static str,
         tenant: i64,
     ) -> Result<Vec<ClickKey>, StoreError> {
-        let after = match table {
-            "customer_key" => {
-                ") DELETE FROM customer_key WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k) \
-                 RETURNING issued_at_ticks, click_id"
-            }
-            "consent_record" => {
-                ") DELETE FROM consent_record WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k) \
-                 RETURNING issued_at_ticks, click_id"
-            }
-            "click_salt" => {
-                ") DELETE FROM click_salt WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k) \
-                 RETURNING issued_at_ticks, click_id"
-            }
-            _ => {
-                ") DELETE FROM click WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k) \
-                 RETURNING issued_at_ticks, click_id"
-            }
-        };
+        let after = self.either(match table {
+            "customer_key" => removal!(") DELETE FROM customer_key"),
+            "consent_record" => removal!(") DELETE FROM consent_record"),
+            "click_salt" => removal!(") DELETE FROM click_salt"),
+            _ => removal!(") DELETE FROM click"),
+        });
         let rows = Rows {
             before: "WITH k(t, i, c) AS (",
             cells: key_cells(clicks),
