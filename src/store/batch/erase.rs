@@ -290,7 +290,8 @@ impl Batch {
             cells: key_cells(clicks),
             after: self.either((
                 of_one!(
-                    ") SELECT issued_at_ticks, click_id, shop, goal, test, order_hash FROM conversion",
+                    ") SELECT issued_at_ticks, click_id, shop, goal, test, order_hash FROM conversion \
+                     INDEXED BY conversion_by_click",
                     ""
                 ),
                 ") SELECT v.issued_at_ticks, v.click_id, v.shop, v.goal, v.test, v.order_hash FROM k \
