@@ -1,7 +1,9 @@
 //! Erasing people: rows, columns and keys go, a suppression entry stays, all in the batch's transaction.
 //!
 //! With the salt every key that hangs on it is gone, and with those whatever a backup, a free page or a log segment may
-//! still hold of the ciphertexts. Totals keep their counts. Many people are erased with as many statements as one.
+//! still hold of the ciphertexts. Totals keep their counts. Many people are erased together.
+
+pub(super) mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +18,7 @@ use crate::domain::ids::{ClickId, ClickKey};
 use crate::domain::journal::Suppressed;
 use crate::domain::keyring::KeyRing;
 use crate::domain::keys::epoch_of;
+use texts::{FORGET_CLICKS, OF_CLICKS, OF_ORDERS, ORDERS_OF_CLICKS, REMOVE_ORDERS, Texts, removal};
 
 /// How long a suppression entry lives, in seconds from the click: the longest life of a token and seven days.
 pub const SUPPRESSION_SECONDS: i64 = (MAX_WINDOW_DAYS + 7 + 7) * 86_400;
@@ -98,39 +101,6 @@ pub fn month_of(click: &ClickKey) -> i64 {
 }
 
 type OrderTuple = (i64, Uuid, i64, i64, bool, Vec<u8>);
-
-/// The rows of one click on SQLite, where a statement runs for each click: handed a list, it goes through every row of
-/// the tenant instead of asking the index.
-macro_rules! of_one {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " WHERE tenant = (SELECT t FROM k) AND issued_at_ticks = (SELECT i FROM k) AND click_id = (SELECT c FROM k) ",
-            $after
-        )
-    };
-}
-
-/// The rows of clicks on PostgreSQL.
-macro_rules! of_all {
-    ($before:literal, $after:literal) => {
-        concat!(
-            $before,
-            " WHERE (tenant, issued_at_ticks, click_id) IN (SELECT t, i, c FROM k) ",
-            $after
-        )
-    };
-}
-
-/// Removing the rows of clicks from a table, on SQLite and on PostgreSQL.
-macro_rules! removal {
-    ($before:literal) => {
-        (
-            of_one!($before, "RETURNING issued_at_ticks, click_id"),
-            of_all!($before, "RETURNING issued_at_ticks, click_id"),
-        )
-    };
-}
 
 impl Batch {
     /// Erases these clicks of one tenant, and everything that hangs on them.
@@ -255,29 +225,17 @@ impl Batch {
 
     /// Conversions stay for the totals, without what led to anybody.
     async fn forget_clicks(&mut self, clicks: &[ClickKey]) -> Result<(), StoreError> {
-        let after = self.either((
-            of_one!(
-                ") UPDATE conversion SET issued_at_ticks = NULL, click_id = NULL, order_hash = NULL, payload = NULL, \
-                 consent_bits = NULL, signal_kinds = NULL",
-                ""
-            ),
-            of_all!(
-                ") UPDATE conversion SET issued_at_ticks = NULL, click_id = NULL, order_hash = NULL, payload = NULL, \
-                 consent_bits = NULL, signal_kinds = NULL",
-                ""
-            ),
-        ));
         let rows = Rows {
-            before: "WITH k(t, i, c) AS (",
+            before: OF_CLICKS,
             cells: key_cells(clicks),
-            after,
+            after: self.either(FORGET_CLICKS),
         };
         self.write(&rows).await?;
         Ok(())
     }
 
     /// The text for SQLite or the one for PostgreSQL.
-    fn either(&self, (embedded, server): (&'static str, &'static str)) -> &'static str {
+    pub(super) fn either(&self, (embedded, server): Texts) -> &'static str {
         match self {
             Batch::Sqlite(_) => embedded,
             Batch::Postgres(_) => server,
@@ -286,18 +244,9 @@ impl Batch {
 
     async fn orders_of(&mut self, clicks: &[ClickKey]) -> Result<Vec<OrderTuple>, StoreError> {
         let rows = Rows {
-            before: "WITH k(t, i, c) AS (",
+            before: OF_CLICKS,
             cells: key_cells(clicks),
-            after: self.either((
-                of_one!(
-                    ") SELECT issued_at_ticks, click_id, shop, goal, test, order_hash FROM conversion \
-                     INDEXED BY conversion_by_click",
-                    ""
-                ),
-                ") SELECT v.issued_at_ticks, v.click_id, v.shop, v.goal, v.test, v.order_hash FROM k \
-                 CROSS JOIN conversion v \
-                 WHERE v.tenant = k.t AND v.issued_at_ticks = k.i AND v.click_id = k.c",
-            )),
+            after: self.either(ORDERS_OF_CLICKS),
         };
         self.look_up(&rows).await
     }
@@ -314,15 +263,9 @@ impl Batch {
             Cells::Bytes(orders.iter().map(|(.., order_hash)| order_hash.clone()).collect()),
         ];
         self.write(&Rows {
-            before: "WITH k(t, i, c, s, g, e, h) AS (",
+            before: OF_ORDERS,
             cells,
-            after: self.either((
-                ") DELETE FROM order_key WHERE tenant = (SELECT t FROM k) AND shop = (SELECT s FROM k) \
-                 AND goal = (SELECT g FROM k) AND test = (SELECT e FROM k) AND order_hash = (SELECT h FROM k) \
-                 AND issued_at_ticks = (SELECT i FROM k) AND click_id = (SELECT c FROM k)",
-                ") DELETE FROM order_key WHERE (tenant, shop, goal, test, order_hash, issued_at_ticks, click_id) \
-                 IN (SELECT t, s, g, e, h, i, c FROM k)",
-            )),
+            after: self.either(REMOVE_ORDERS),
         })
         .await?;
         Ok(())
@@ -335,14 +278,9 @@ impl Batch {
         table: &'static str,
         tenant: i64,
     ) -> Result<Vec<ClickKey>, StoreError> {
-        let after = self.either(match table {
-            "customer_key" => removal!(") DELETE FROM customer_key"),
-            "consent_record" => removal!(") DELETE FROM consent_record"),
-            "click_salt" => removal!(") DELETE FROM click_salt"),
-            _ => removal!(") DELETE FROM click"),
-        });
+        let after = self.either(removal(table));
         let rows = Rows {
-            before: "WITH k(t, i, c) AS (",
+            before: OF_CLICKS,
             cells: key_cells(clicks),
             after,
         };

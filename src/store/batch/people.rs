@@ -9,6 +9,7 @@ use super::super::cells::Rows;
 use super::super::connect::StoreError;
 use super::super::tx::Batch;
 use super::erase::SUPPRESSION_SECONDS;
+use super::erase::texts::RESTRICTED_CONVERSIONS;
 use super::{key_cells, sixteen};
 use crate::domain::ids::{ClickId, ClickKey};
 use crate::domain::journal::Suppressed;
@@ -107,8 +108,7 @@ impl Batch {
         let rows = Rows {
             before: "WITH k(t, i, c) AS (",
             cells: key_cells(clicks),
-            after: ") SELECT v.tenant, v.restricted FROM k CROSS JOIN conversion v \
-                    WHERE v.tenant = k.t AND v.issued_at_ticks = k.i AND v.click_id = k.c",
+            after: self.either(RESTRICTED_CONVERSIONS),
         };
         let found: Vec<(i64, bool)> = self.look_up(&rows).await?;
         let after = if restricted {
