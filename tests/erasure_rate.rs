@@ -45,7 +45,7 @@ const SINGLE: usize = 50;
 const CLIENTS: usize = 64;
 /// Erasures that wait for their answers at a time (`EINKLANG_ERASURE_CLIENTS`): an answer waits until the write-ahead log is
 /// truncated, which all that wait share.
-const ERASERS: usize = 256;
+const ERASERS: usize = 384;
 /// How long clicks are counted to know the full load.
 const FULL_LOAD: Duration = Duration::from_secs(4);
 
