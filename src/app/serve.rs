@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use super::production::{self, Unsafe};
 use super::system::{SystemClock, SystemEntropy};
 use super::telemetry;
 use super::wire::{self, App, StartError};
-use crate::edge::listener::{self, Limits};
+use crate::edge::listener::{self, Application, Limits};
 use crate::flow::access::AccessFlow;
 use crate::flow::audit::LogKeeper;
 use crate::flow::audit::check::Checks;
@@ -189,8 +188,8 @@ pub async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Serv
     Ok((listener, at))
 }
 
-async fn listen(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    if let Err(error) = listener::serve(listener, router, limits, stop.cancelled_owned()).await {
+async fn listen(listener: TcpListener, app: impl Application, limits: Limits, stop: CancellationToken) {
+    if let Err(error) = listener::serve(listener, app, limits, stop.cancelled_owned()).await {
         tracing::error!(%error, "a listener ended");
     }
 }

@@ -19,6 +19,7 @@ use crate::delivery::checkpoint::TIMEOUT;
 use crate::delivery::issuer_keys::HttpKeySource;
 use crate::domain::event::Actor;
 use crate::edge::auth::Gate;
+use crate::edge::front::Front;
 use crate::edge::health::{self, Render};
 use crate::edge::router::{Flows, Settings, router};
 use crate::flow::access::AccessFlow;
@@ -96,8 +97,8 @@ pub enum StartError {
 pub struct App {
     /// The shared parts.
     pub live: Arc<Live>,
-    /// The public router.
-    pub router: Router,
+    /// The public application.
+    pub router: Front,
     /// Health, for the management listener.
     pub health: HealthFlow,
     /// The keeper of the audit logs, driven by a timer.

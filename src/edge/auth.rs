@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::bearer::{bearer, refusal};
 use super::listener::PeerAddr;
@@ -78,7 +78,7 @@ impl Entrances {
 
     /// The entrance of a request to a path template. What is not in the document is open by nature (documentation,
     /// health) or does not exist.
-    fn of(&self, method: &Method, path: &str) -> Entrance {
+    pub(super) fn of(&self, method: &Method, path: &str) -> Entrance {
         // HEAD is answered by the handler of GET.
         let method = if method == Method::HEAD {
             &Method::GET
@@ -86,8 +86,12 @@ impl Entrances {
             method
         };
         // The document names a value that may hold slashes like any other.
-        let path = path.replace("{*", "{");
-        let entrances = self.0.get(&path).map_or(&[][..], Vec::as_slice);
+        let known = if path.contains("{*") {
+            self.0.get(&path.replace("{*", "{"))
+        } else {
+            self.0.get(path)
+        };
+        let entrances = known.map_or(&[][..], Vec::as_slice);
         entrances
             .iter()
             .find(|(other, _)| other == method)
@@ -143,6 +147,11 @@ impl Gate {
         self.limiter.shrink_to_fit();
     }
 
+    /// Where a request came from: the peer, or behind configured proxies the rightmost address that is none of them.
+    pub(super) fn origin(&self, headers: &HeaderMap, peer: PeerAddr) -> IpAddr {
+        origin(headers, peer.0.ip(), &self.proxies)
+    }
+
     /// Takes one request from the caller's quota: what is left, or how long to wait.
     fn take(&self, caller: Caller) -> Result<u32, Duration> {
         match self.limiter.check_key(&caller) {
@@ -168,17 +177,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Origin {
     }
 }
 
-fn origin(request: &Request, proxies: &[ipnet::IpNet]) -> IpAddr {
-    let peer = request
-        .extensions()
-        .get::<PeerAddr>()
-        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
+fn origin(headers: &HeaderMap, peer: IpAddr, proxies: &[ipnet::IpNet]) -> IpAddr {
     let trusted = |address: &IpAddr| proxies.iter().any(|net| net.contains(address));
     if !trusted(&peer) {
         return peer;
     }
     let mut hops: Vec<IpAddr> = Vec::new();
-    for value in request.headers().get_all("x-forwarded-for") {
+    for value in headers.get_all("x-forwarded-for") {
         for hop in value.to_str().unwrap_or("").split(',') {
             match hop.trim().parse() {
                 Ok(address) => hops.push(address),
@@ -200,48 +205,66 @@ pub(super) fn address_key(address: IpAddr) -> IpAddr {
 
 /// The layer: authenticates, authorises, limits, and names the origin.
 pub async fn guard(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    let address = origin(&request, &gate.proxies);
+    let peer = request.extensions().get::<PeerAddr>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.0.ip());
+    let address = origin(request.headers(), peer, &gate.proxies);
     request.extensions_mut().insert(Origin(address));
     let entrance = entrance(&gate.entrances, &request);
-    let (operation, signed) = match entrance {
-        Entrance::Open => return next.run(request).await,
-        Entrance::Keyed(operation) => (operation, false),
-        Entrance::Signed(operation) => (operation, true),
-    };
-    let identified = match bearer(request.headers()) {
-        Some(text) => gate.access.identify(text).await,
-        None => Err(NotKnown::Key),
-    };
-    let caller = match &identified {
-        Ok(principal) => Caller::Known(principal.tenant, principal.bearer),
-        Err(_) => Caller::Address(address_key(address)),
-    };
-    let claimant = claimant(&gate.access, identified.as_ref().ok(), &request);
-    let left = match gate.take(caller) {
-        Ok(left) => left,
-        Err(wait) => {
-            gate.access.refused(claimant, operation, Reason::RateLimited);
-            let mut problem = Problem::new(Reason::RateLimited);
-            problem.retry_after_seconds = u32::try_from(wait.as_secs()).unwrap_or(WINDOW_SECONDS).max(1);
-            return with_limits(problem.into_response(), &gate, 0);
-        }
-    };
-    let presented = request.headers().contains_key(header::AUTHORIZATION);
-    let response = match identified {
-        Ok(principal) if may(principal.role, operation) => {
+    let inside = |mut request: Request, principal: Option<Principal>| {
+        if let Some(principal) = principal {
             request.extensions_mut().insert(principal);
-            next.run(request).await
         }
-        Ok(_) => Problem::new(Reason::Forbidden).into_response(),
-        // A key that was shown and is not known is a refusal, never a reason to try something weaker.
-        Err(_) if signed && !presented => next.run(request).await,
-        Err(why) => refusal(why).into_response(),
+        next.run(request)
     };
-    // Handlers turn away too: for a signature that does not fit, or for an address.
-    if let Some(problem) = response.extensions().get::<Problem>() {
-        gate.access.refused(claimant, operation, problem.reason);
+    gate.guarded(entrance, address, request, inside).await
+}
+
+impl Gate {
+    /// Lets a request in, with its caller where one is known, or turns it away.
+    pub(super) async fn guarded<F: Future<Output = Response>>(
+        &self,
+        entrance: Entrance,
+        address: IpAddr,
+        request: Request,
+        inside: impl FnOnce(Request, Option<Principal>) -> F,
+    ) -> Response {
+        let (operation, signed) = match entrance {
+            Entrance::Open => return inside(request, None).await,
+            Entrance::Keyed(operation) => (operation, false),
+            Entrance::Signed(operation) => (operation, true),
+        };
+        let identified = match bearer(request.headers()) {
+            Some(text) => self.access.identify(text).await,
+            None => Err(NotKnown::Key),
+        };
+        let caller = match &identified {
+            Ok(principal) => Caller::Known(principal.tenant, principal.bearer),
+            Err(_) => Caller::Address(address_key(address)),
+        };
+        let claimant = claimant(&self.access, identified.as_ref().ok(), &request);
+        let left = match self.take(caller) {
+            Ok(left) => left,
+            Err(wait) => {
+                self.access.refused(claimant, operation, Reason::RateLimited);
+                let mut problem = Problem::new(Reason::RateLimited);
+                problem.retry_after_seconds = u32::try_from(wait.as_secs()).unwrap_or(WINDOW_SECONDS).max(1);
+                return with_limits(problem.into_response(), self, 0);
+            }
+        };
+        let presented = request.headers().contains_key(header::AUTHORIZATION);
+        let response = match identified {
+            Ok(principal) if may(principal.role, operation) => inside(request, Some(principal)).await,
+            Ok(_) => Problem::new(Reason::Forbidden).into_response(),
+            // A key that was shown and is not known is a refusal, never a reason to try something weaker.
+            Err(_) if signed && !presented => inside(request, None).await,
+            Err(why) => refusal(why).into_response(),
+        };
+        // Handlers turn away too: for a signature that does not fit, or for an address.
+        if let Some(problem) = response.extensions().get::<Problem>() {
+            self.access.refused(claimant, operation, problem.reason);
+        }
+        with_limits(response, self, left)
     }
-    with_limits(response, &gate, left)
 }
 
 /// Who asks, as far as that is known or claimed.

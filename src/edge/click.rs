@@ -1,8 +1,12 @@
 //! `GET /c/{link}`: a tracking link is followed.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -11,13 +15,13 @@ use utoipa_axum::routes;
 use super::auth::Origin;
 use super::pairs;
 use super::problem::{Problem, ProblemBody};
-use crate::domain::agent::classify;
 use crate::domain::refusal::Reason;
 use crate::domain::signal::{Signals, is_signal, switches};
+use crate::flow::agents::Agents;
 use crate::flow::click::{ClickFlow, ClickOutcome, ClickRequest};
 
 /// The route.
-pub fn routes() -> OpenApiRouter<ClickFlow> {
+pub fn routes() -> OpenApiRouter<Clicks> {
     OpenApiRouter::new().routes(routes!(follow_link))
 }
 
@@ -117,7 +121,7 @@ struct ClickParams {
     )
 )]
 pub async fn follow_link(
-    State(flow): State<ClickFlow>,
+    State(clicks): State<Clicks>,
     link: Result<Path<String>, PathRejection>,
     Origin(address): Origin,
     RawQuery(query): RawQuery,
@@ -127,26 +131,57 @@ pub async fn follow_link(
     // A segment that does not decode is no link's slug.
     let Path(link) = link.map_err(|_| Problem::new(Reason::NotFound))?;
     let query = query.unwrap_or_default();
-    let pairs = pairs::read(&query);
-    let mut request = ClickRequest {
-        link: &link,
-        signals: Signals::with_header(sec_gpc(&headers)),
-        subs: [None; 10],
-        url: None,
-        notice: None,
-        agent: classify(
-            headers
-                .get(header::USER_AGENT)
-                .and_then(|value| value.to_str().ok()),
-        ),
-        address,
-        head: method == Method::HEAD,
-    };
-    fill(&mut request, &pairs);
-    match flow.follow(request).await {
-        ClickOutcome::Redirect(to) => redirect(&to),
-        ClickOutcome::NotFound => Err(Problem::new(Reason::NotFound)),
-        ClickOutcome::Gone => Err(Problem::new(Reason::Gone)),
+    clicks.follow(&link, &query, &method, &headers, address).await
+}
+
+/// Follows tracking links.
+#[derive(Clone)]
+pub struct Clicks {
+    flow: ClickFlow,
+    agents: Arc<Agents>,
+}
+
+impl Clicks {
+    /// Over the flow.
+    pub fn new(flow: ClickFlow) -> Self {
+        let agents = Arc::default();
+        Self { flow, agents }
+    }
+
+    /// Follows a link by its decoded slug.
+    pub(super) async fn follow(
+        &self,
+        link: &str,
+        query: &str,
+        method: &Method,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<Response, Problem> {
+        let pairs = pairs::read(query);
+        let agent = headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        let mut request = ClickRequest {
+            link,
+            signals: Signals::with_header(sec_gpc(headers)),
+            subs: [None; 10],
+            url: None,
+            notice: None,
+            agent: self.agents.class_of(agent),
+            address,
+            head: *method == Method::HEAD,
+        };
+        fill(&mut request, &pairs);
+        match self.flow.follow(request).await {
+            ClickOutcome::Redirect { to, tracked } => {
+                if tracked {
+                    self.agents.keep(agent, request.agent);
+                }
+                redirect(&to)
+            }
+            ClickOutcome::NotFound => Err(Problem::new(Reason::NotFound)),
+            ClickOutcome::Gone => Err(Problem::new(Reason::Gone)),
+        }
     }
 }
 
@@ -187,8 +222,11 @@ pub fn sec_gpc(headers: &HeaderMap) -> bool {
 /// Tracked and untracked redirects are alike in everything but the URL.
 fn redirect(to: &str) -> Result<Response, Problem> {
     let location = HeaderValue::from_str(to).map_err(|_| Problem::new(Reason::Internal))?;
-    let mut response = StatusCode::FOUND.into_response();
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
     let headers = response.headers_mut();
+    // With those that every answer has.
+    headers.reserve(8);
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -12,6 +12,7 @@ pub mod erasure;
 pub mod evidence_packs;
 pub mod explain;
 mod explain_answer;
+pub mod front;
 pub mod health;
 pub mod inbound;
 pub mod keys;

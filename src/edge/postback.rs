@@ -196,7 +196,8 @@ fn reference(shop: Result<Path<String>, PathRejection>) -> String {
     shop.map_or_else(|_| String::new(), |Path(shop)| shop)
 }
 
-async fn receive(
+/// Judges a postback whose parameters stand in the URL, in the body, or in both.
+pub(super) async fn receive(
     flow: &ConversionFlow,
     maybe: Maybe,
     origin: Origin,

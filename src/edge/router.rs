@@ -13,14 +13,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::auth::{Gate, guard};
+use super::click::Clicks;
 use super::consent::ConsentRoutes;
 use super::erasure::ErasureRoutes;
+use super::front::Front;
 use super::problem::{Problem, finish};
 use super::request::{MAX_BODY_BYTES, Named};
 use super::{
     audit, audit_check, click, consent, correction, erasure, evidence_packs, explain, health, keys, objects,
     openapi, opendsr, postback, records, report, requests, retention, signal, token,
 };
+use crate::domain::ids::RequestId;
 use crate::domain::refusal::Reason;
 use crate::flow::access::AccessFlow;
 use crate::flow::audit::AuditFlow;
@@ -96,8 +99,8 @@ pub struct Settings {
     pub remains_hours: u32,
 }
 
-/// The router, and the gate whose quotas have to be tidied up from time to time.
-pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
+/// The application, and the gate whose quotas have to be tidied up from time to time.
+pub fn router(flows: Flows, settings: Settings) -> (Front, Arc<Gate>) {
     let gate = Gate::new(
         flows.access.clone(),
         openapi::entrances(),
@@ -110,8 +113,9 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         audit: flows.audit.clone(),
         remains_hours: settings.remains_hours,
     };
+    let clicks = Clicks::new(flows.click);
     let (plain, _) = click::routes()
-        .with_state(flows.click)
+        .with_state(clicks.clone())
         .merge(postback::routes().with_state(flows.conversion.clone()))
         .merge(correction::routes().with_state(flows.conversion.clone()))
         .merge(consent::routes().with_state(ConsentRoutes {
@@ -135,7 +139,7 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .merge(opendsr::routes().with_state(flows.requests))
         .split_for_parts();
     let (batch, _) = postback::batch_routes()
-        .with_state(flows.conversion)
+        .with_state(flows.conversion.clone())
         .split_for_parts();
     let router = plain
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -145,26 +149,31 @@ pub fn router(flows: Flows, settings: Settings) -> (Router, Arc<Gate>) {
         .fallback(|| async { Problem::new(Reason::NotFound) })
         .layer(middleware::from_fn_with_state(Arc::clone(&gate), guard))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(flows.access, outermost));
-    (router, gate)
+        .layer(middleware::from_fn_with_state(flows.access.clone(), outermost));
+    let front = Front::new(router, clicks, flows.conversion, Arc::clone(&gate), flows.access);
+    (front, gate)
 }
 
 /// What a panic left behind is not looked at: it could hold anything.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     tracing::error!("a handler panicked");
     Problem::new(Reason::Internal).into_response()
 }
 
-/// Names the request, writes the body of a problem, and sets what every answer has.
+/// Names the request and dresses its answer.
 async fn outermost(State(access): State<AccessFlow>, mut request: Request, next: Next) -> Response {
     let id = access.request_id();
     request.extensions_mut().insert(Named(id));
+    dress(next.run(request).await, id)
+}
+
+/// Writes the body of a problem, and sets what every answer has.
+pub(super) fn dress(response: Response, id: RequestId) -> Response {
     let text = id.to_string();
-    let response = next.run(request).await;
     tracing::debug!(request_id = %text, status = response.status().as_u16(), "answered");
     let mut response = finish(response, &text);
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&text) {
+    if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     headers.insert(

@@ -3,10 +3,12 @@
 //! The decision stands before anything is stored. A click that may be tracked is committed before its redirect leaves,
 //! and only then is there a token in it; any other is counted by its reason, and the visitor goes to the same page.
 
+mod details;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::Serialize;
+use details::details;
 
 use super::Live;
 use super::ledger::Ledger;
@@ -52,25 +54,17 @@ pub struct ClickRequest<'a> {
 /// Where the visitor goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClickOutcome {
-    /// To this page.
-    Redirect(String),
+    /// To a page.
+    Redirect {
+        /// Its address.
+        to: String,
+        /// Whether the click is stored, and the address carries its token.
+        tracked: bool,
+    },
     /// Nowhere: there is no such link.
     NotFound,
     /// Nowhere: the campaign does not run and names no other page.
     Gone,
-}
-
-/// What is kept of a tracked click, sealed under its own key.
-#[derive(Debug, Serialize)]
-struct ClickDetails<'a> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    subs: Vec<(usize, &'a str)>,
-    agent: u8,
-    address: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notice: Option<&'a str>,
-    /// What the decision was made on, for its consent record.
-    consent: String,
 }
 
 /// Follows tracking links.
@@ -95,7 +89,8 @@ impl ClickFlow {
         let now_ms = self.live.now_ms();
         if link.stopped || !link.campaign.runs(now_ms) {
             let fallback = link.campaign.fallback_url.clone();
-            return fallback.map_or(ClickOutcome::Gone, ClickOutcome::Redirect);
+            let redirect = |to| ClickOutcome::Redirect { to, tracked: false };
+            return fallback.map_or(ClickOutcome::Gone, redirect);
         }
         let request = with_defaults(request, link);
         let token = match decide(&self.live, &request, link, now_ms) {
@@ -105,7 +100,10 @@ impl ClickFlow {
                 None
             }
         };
-        ClickOutcome::Redirect(landing(&request, link, token.as_deref()))
+        ClickOutcome::Redirect {
+            to: landing(&request, link, token.as_deref()),
+            tracked: token.is_some(),
+        }
     }
 
     /// Stores the click and returns its token; without a commit there is none.
@@ -381,37 +379,6 @@ fn with_defaults<'a>(mut request: ClickRequest<'a>, link: &'a LinkRoute) -> Clic
     request
 }
 
-fn details(request: &ClickRequest<'_>, inputs: &Inputs) -> Vec<u8> {
-    let subs = request
-        .subs
-        .iter()
-        .enumerate()
-        .filter_map(|(place, text)| text.map(|text| (place + 1, text)));
-    let details = ClickDetails {
-        subs: subs.collect(),
-        agent: request.agent.code(),
-        address: truncated(request.address),
-        notice: request.notice.filter(|text| text.chars().count() <= SUB_ID_CHARS),
-        consent: inputs.encode(),
-    };
-    // Serialising texts and integers into memory cannot fail.
-    serde_json::to_vec(&details).unwrap_or_default()
-}
-
-/// The address without the part that singles a line out: IPv4 /24, IPv6 /48.
-fn truncated(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(four) => {
-            let [a, b, c, _] = four.octets();
-            format!("{a}.{b}.{c}.0")
-        }
-        IpAddr::V6(six) => {
-            let [a, b, c, ..] = six.segments();
-            format!("{a:x}:{b:x}:{c:x}::")
-        }
-    }
-}
-
 fn landing(request: &ClickRequest<'_>, link: &LinkRoute, token: Option<&str>) -> String {
     let values = LandingValues {
         campaign: &link.campaign.slug,
@@ -432,18 +399,4 @@ fn landing(request: &ClickRequest<'_>, link: &LinkRoute, token: Option<&str>) ->
     deep.as_ref()
         .unwrap_or(&link.campaign.template)
         .render(&values, token, parameter)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_lose_what_singles_a_line_out() {
-        assert_eq!(truncated("203.0.113.77".parse().expect("v4")), "203.0.113.0");
-        assert_eq!(
-            truncated("2001:db8:12:34::1".parse().expect("v6")),
-            "2001:db8:12::"
-        );
-    }
 }

@@ -4,6 +4,7 @@
 //! and the two things that only `app` may make, the clock and the supply of random bytes.
 
 pub mod access;
+pub mod agents;
 pub mod audit;
 pub mod click;
 pub mod consent;

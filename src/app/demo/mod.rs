@@ -148,7 +148,7 @@ async fn seed(config: &Config, shop_url: &str) -> Result<Keys, DemoError> {
     let keys = tenant::provision(&config.data_dir, &app.live, shop_url).await?;
     if let Some(progress) = progress.filter(|progress| !progress.is_over()) {
         tracing::info!("playing {} days of traffic", plan::DAYS);
-        Player::new(app.router.clone(), &clock, &keys)
+        Player::new(app.router.router().clone(), &clock, &keys)
             .play(&config.data_dir, progress)
             .await?;
     }

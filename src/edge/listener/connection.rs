@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::{Request, Response, StatusCode};
@@ -21,11 +20,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
-use tower::Service as _;
 
 use super::activity::{Activity, Answer, Phase, Step, Watched, WriteStep};
 use super::limits::{Limits, Permit};
-use super::{PeerAddr, Server};
+use super::{Application, PeerAddr, Server};
 
 /// How long a handler that was told of a late body has to answer. One that reads it in another task is not woken;
 /// closing the connection ends its wait.
@@ -51,16 +49,20 @@ enum End {
 
 /// Serves requests on `stream` until it ends, its time is over or the server closes. The permit, being an argument, is
 /// given back after the socket is closed.
-pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: PeerAddr, _permit: Permit) {
+pub(super) async fn run<A: Application>(
+    server: Arc<Server<A>>,
+    stream: TcpStream,
+    peer: PeerAddr,
+    _permit: Permit,
+) {
     let activity = Arc::new(Activity::new());
     let service = service_fn({
         let activity = Arc::clone(&activity);
-        let router = server.router.clone();
+        let app = server.app.clone();
         move |request: Request<Incoming>| {
             // Here and not in the answer's future: hyper reads on before it first polls that.
-            let mut request = request.map(|body| activity.begin(body));
-            request.extensions_mut().insert(peer);
-            answer(router.clone(), Arc::clone(&activity), request)
+            let request = request.map(|body| activity.begin(body));
+            answer(app.clone(), Arc::clone(&activity), request, peer)
         }
     });
     let socket = TokioIo::new(Watched {
@@ -109,20 +111,21 @@ pub(super) async fn run(server: Arc<Server>, stream: TcpStream, peer: PeerAddr, 
     }
 }
 
-/// Hands a request to the router and its answer to hyper.
-async fn answer(
-    mut router: Router,
+/// Hands a request to the application and its answer to hyper.
+async fn answer<A: Application>(
+    app: A,
     activity: Arc<Activity>,
     request: Request<Body>,
+    peer: PeerAddr,
 ) -> Result<Response<Answer>, Infallible> {
-    let mut response = router.call(request).await?;
+    let mut response = app.answer(request, peer).await;
     if activity.body_timed_out() {
         tell_timeout(&mut response);
     }
     Ok(response.map(|inner| Answer { inner, activity }))
 }
 
-/// The router cannot always tell a late body from a broken one and may call it a bad request. An answer that is no
+/// The application cannot always tell a late body from a broken one and may call it a bad request. An answer that is no
 /// error stands: the handler did not need the body.
 fn tell_timeout(response: &mut Response<Body>) {
     let status = response.status();

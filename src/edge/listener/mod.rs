@@ -1,4 +1,4 @@
-//! The door: accepts connections and hands their requests to the router.
+//! The door: accepts connections and hands their requests to the application.
 //!
 //! Promises that no client can hold the server by being slow. A connection that says nothing, half a head, half a
 //! body, or that does not read its answer is closed when its time is over; connections are capped in total and per
@@ -19,11 +19,14 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
 use hyper::server::conn::http1;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service as _;
 
 pub use self::activity::BodyTimedOut;
 pub use self::limits::Limits;
@@ -39,15 +42,31 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// hyper asks for at least this much room for a connection's buffers; answers above it are sent in parts.
 const MIN_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The address at the other end of the connection, as an extension of every request. Behind a proxy this is the
+/// The address at the other end of the connection, as an extension of every request that a router gets. Behind a proxy this is the
 /// proxy. An IPv4 address that came mapped into IPv6 is given as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
 
+/// What answers requests.
+pub trait Application: Clone + Send + Sync + 'static {
+    /// Answers one request from the peer at the other end; never fails.
+    fn answer(&self, request: Request<Body>, peer: PeerAddr) -> impl Future<Output = Response<Body>> + Send;
+}
+
+impl Application for Router {
+    async fn answer(&self, mut request: Request<Body>, peer: PeerAddr) -> Response<Body> {
+        request.extensions_mut().insert(peer);
+        match self.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
 /// What all connections share.
-struct Server {
+struct Server<A> {
     http: http1::Builder,
-    router: Router,
+    app: A,
     limits: Limits,
     stop: Stop,
 }
@@ -56,9 +75,9 @@ struct Server {
 /// `limits.drain`, and closes what is left.
 ///
 /// Dropping the returned future closes every connection at once.
-pub async fn serve(
+pub async fn serve<A: Application>(
     listener: TcpListener,
-    app: Router,
+    app: A,
     limits: Limits,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
@@ -68,8 +87,7 @@ pub async fn serve(
     let drain = limits.drain;
     let server = Arc::new(Server {
         http: http_builder(&limits),
-        // Turns every route into its final form once, instead of once per request.
-        router: app.with_state(()),
+        app,
         limits,
         stop: Stop::default(),
     });
@@ -104,11 +122,11 @@ fn http_builder(limits: &Limits) -> http1::Builder {
     http
 }
 
-async fn accept_until(
+async fn accept_until<A: Application>(
     shutdown: impl Future<Output = ()>,
     listener: &TcpListener,
     gate: &Arc<Gate>,
-    server: &Arc<Server>,
+    server: &Arc<Server<A>>,
     tasks: &TaskTracker,
 ) {
     let mut shutdown = pin!(shutdown);
@@ -135,7 +153,13 @@ async fn accept_until(
 }
 
 /// Starts a connection's task, or closes it at once if a cap is reached.
-fn open(stream: TcpStream, peer: SocketAddr, gate: &Arc<Gate>, server: &Arc<Server>, tasks: &TaskTracker) {
+fn open<A: Application>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    gate: &Arc<Gate>,
+    server: &Arc<Server<A>>,
+    tasks: &TaskTracker,
+) {
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     match gate.admit(peer.ip()) {
         Ok(permit) => {

@@ -17,6 +17,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Live;
@@ -54,7 +55,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Opens the ledger of a node. The second value is the writers: each has to be driven (on a thread of its own), and
-    /// ends when every handle is gone and everything that was queued is written.
+    /// ends when every handle is gone and everything that was queued is written. Called where the handlers run.
     pub fn open(
         live: &Arc<Live>,
         capacity: usize,
@@ -66,7 +67,14 @@ impl Ledger {
         let mut open = |place| {
             let number = lanes::number(node, place);
             let (live, missed, journal) = (Arc::clone(live), Arc::clone(&missed), Arc::clone(journal));
-            let writer = Arc::new(writer::Writer::new(live, place, number, missed, journal));
+            let writer = Arc::new(writer::Writer::new(
+                live,
+                place,
+                number,
+                missed,
+                journal,
+                Handle::current(),
+            ));
             let (lane, run) = lanes::open(capacity, move |jobs: Vec<Job>| {
                 let writer = Arc::clone(&writer);
                 async move { writer.process(jobs).await }

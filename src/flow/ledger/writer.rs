@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use leaves::{Leaves, click_batch};
-use settled::{Failed, Settled, count_reply, scrub_and_answer};
+use settled::{Failed, Settled, answer, count_replies, scrub_and_answer};
+use tokio::runtime::Handle;
 
 use super::command::{ClickCommand, Command, EraseCommand, Reply, Token, UntrackedCommand};
 use super::{Job, Missed, Unavailable};
@@ -43,6 +44,8 @@ pub(super) struct Writer {
     lane: i64,
     missed: Missed,
     journal: Arc<dyn Journal>,
+    /// Where those who wait for answers run.
+    handlers: Handle,
 }
 
 /// What a batch knows and what it is about to write.
@@ -72,6 +75,7 @@ impl Writer {
         lane: i64,
         missed: Missed,
         journal: Arc<dyn Journal>,
+        handlers: Handle,
     ) -> Self {
         Self {
             live,
@@ -79,6 +83,7 @@ impl Writer {
             lane,
             missed,
             journal,
+            handlers,
         }
     }
 
@@ -87,17 +92,20 @@ impl Writer {
         metrics::histogram!("einklang_batch_commands")
             .record(u32::try_from(jobs.len()).map_or(f64::MAX, f64::from));
         let Settled { replies, erasing } = self.settle(&jobs).await;
+        count_replies(&replies);
         let erasing: HashSet<usize> = erasing.into_iter().collect();
         let mut after_scrub = Vec::with_capacity(erasing.len());
+        let mut at_once = Vec::with_capacity(jobs.len().saturating_sub(erasing.len()));
         for (place, (job, reply)) in jobs.into_iter().zip(replies).enumerate() {
-            count_reply(&reply);
-            if erasing.contains(&place) {
-                after_scrub.push((job.answer, reply));
-                continue;
-            }
-            // A caller that went away does not need its answer.
-            let _ = job.answer.send(reply);
+            let waiting = if erasing.contains(&place) {
+                &mut after_scrub
+            } else {
+                &mut at_once
+            };
+            waiting.push((job.answer, reply));
         }
+        // Handed over in one piece: from here, each would wake the handlers' threads by itself.
+        self.handlers.spawn(async { answer(at_once) });
         if !after_scrub.is_empty() {
             tokio::spawn(scrub_and_answer(self.live.store().clone(), after_scrub));
         }

@@ -40,13 +40,32 @@ pub(super) async fn scrub_and_answer(store: Store, waiting: Waiting) {
     if let Err(error) = store.scrub().await {
         tracing::warn!(%error, "old pages of erased rows could not be removed yet");
     }
+    answer(waiting);
+}
+
+/// Answers everyone. A caller that went away does not need its answer.
+pub(super) fn answer(waiting: Waiting) {
     for (answer, reply) in waiting {
         let _ = answer.send(reply);
     }
 }
 
+/// Counts what came of a batch; clicks, which most of them are, together.
+pub(super) fn count_replies(replies: &[Result<Reply, Unavailable>]) {
+    let mut tracked = 0;
+    for reply in replies {
+        match reply {
+            Ok(Reply::Tracked) => tracked += 1,
+            other => count_reply(other),
+        }
+    }
+    if tracked > 0 {
+        metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(tracked);
+    }
+}
+
 /// Metrics carry outcomes and reasons, and nothing of a tenant or a person.
-pub(super) fn count_reply(reply: &Result<Reply, Unavailable>) {
+fn count_reply(reply: &Result<Reply, Unavailable>) {
     match reply {
         Ok(Reply::Tracked) => metrics::counter!("einklang_clicks_total", "outcome" => "tracked").increment(1),
         Ok(Reply::Counted) => {
