@@ -204,7 +204,7 @@ fn dispatch(
         }
         Command::BenchServe(bench) => {
             let config = Config::load(options)?;
-            start(&config)?.block_on(bench::serve_child(config, bench.kind))?;
+            start(&config)?.block_on(bench::serve_child(config, bench))?;
         }
         Command::Serve => {
             let config = Config::load(options)?;

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::super::config::Config;
 use super::super::system::{SystemClock, SystemEntropy};
 use super::super::{serve, telemetry, wire};
-use super::BenchError;
+use super::{BenchError, ServeOptions};
 use crate::edge::listener::{self, Limits};
+use crate::flow::Clock;
 
 /// What a child serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -33,12 +34,12 @@ pub enum Served {
 }
 
 /// The child's side: serves until standard input closes.
-pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchError> {
+pub async fn serve_child(config: Config, options: ServeOptions) -> Result<(), BenchError> {
     let listener = TcpListener::bind(config.listen).await?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     stop_with_input(stop.clone());
-    match served {
+    match options.kind {
         Served::Bare => {
             announce(address)?;
             let shutdown = stop.cancelled_owned();
@@ -49,7 +50,8 @@ pub async fn serve_child(config: Config, served: Served) -> Result<(), BenchErro
         Served::Einklang => {
             // As in `serve`, without the management listener and with an input instead of signals.
             let _recording = telemetry::metrics();
-            let app = wire::build(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+            let clock = Behind::by_days(options.days_behind);
+            let app = wire::build(&config, Arc::new(clock), Arc::new(SystemEntropy)).await?;
             let timers = serve::timers(Arc::clone(&app.live), Arc::clone(&app.gate), stop.clone());
             let keeping = serve::keep_logs(Arc::clone(&app.keeper), stop.clone());
             let (timers, keeping) = (tokio::spawn(timers), tokio::spawn(keeping));
@@ -95,6 +97,33 @@ fn stop_with_input(stop: CancellationToken) {
     });
 }
 
+/// A clock that is some days behind: a benchmark fills days that are over.
+pub struct Behind(i64);
+
+impl Behind {
+    /// So many days.
+    pub fn by_days(days: u16) -> Self {
+        Self(i64::from(days) * 86_400_000)
+    }
+}
+
+impl Clock for Behind {
+    fn now_ms(&self) -> i64 {
+        SystemClock.now_ms() - self.0
+    }
+}
+
+/// What is different about a child.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Differs<'a> {
+    /// Another build of this program.
+    pub program: Option<&'a Path>,
+    /// Its node's number.
+    pub node: u16,
+    /// How many days its clock is behind.
+    pub days_behind: u16,
+}
+
 /// A running child.
 pub struct Server {
     child: Child,
@@ -103,15 +132,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a child of this binary, or of another build of it.
+    /// Starts a child.
     pub fn start(
         served: Served,
-        program: Option<&Path>,
+        differs: Differs<'_>,
         config: &Config,
         folder: &Path,
         database_url: &str,
     ) -> Result<Self, BenchError> {
-        let mut command = match program {
+        let mut command = match differs.program {
             Some(program) => Command::new(program),
             None => Command::new(std::env::current_exe()?),
         };
@@ -135,6 +164,14 @@ impl Server {
             "warn",
         ]);
         command.arg("--data-dir").arg(folder);
+        if differs.days_behind > 0 {
+            command.arg("--days-behind").arg(differs.days_behind.to_string());
+        }
+        if differs.node > 0 {
+            let guard = folder.join(format!("audit-guard-{}.json", differs.node));
+            command.arg("--node").arg(differs.node.to_string());
+            command.arg("--audit-guard-file").arg(guard);
+        }
         // The generator is one caller; nobody would be in its place.
         command.arg("--requests-per-minute").arg(u32::MAX.to_string());
         // A password may stand in it, and command lines are for everybody to see.

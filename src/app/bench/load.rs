@@ -59,9 +59,28 @@ pub enum Kind {
     /// Clicks whose answer is any 302.
     Bare,
     /// Clicks that must be tracked.
-    Click,
+    Click {
+        /// What they say about consent, as the beginning of a query.
+        signals: Arc<str>,
+    },
     /// Postbacks that must be recorded, each with an order of its own.
     Postback {
+        /// The shop's API key.
+        key: String,
+        /// The tokens of earlier clicks.
+        tokens: Tokens,
+    },
+    /// Postbacks that were sent before, each of which must be answered as a duplicate.
+    Duplicate {
+        /// The shop's API key.
+        key: String,
+        /// The tokens they were sent with.
+        tokens: Tokens,
+        /// How many each connection had answered.
+        turns: Arc<Vec<usize>>,
+    },
+    /// Postbacks that are only tried: looked up and decided, and nothing is written.
+    Trial {
         /// The shop's API key.
         key: String,
         /// The tokens of earlier clicks.
@@ -73,8 +92,10 @@ impl Kind {
     fn what(&self) -> &'static str {
         match self {
             Kind::Bare => "bare request",
-            Kind::Click => "click",
+            Kind::Click { .. } => "click",
             Kind::Postback { .. } => "postback",
+            Kind::Duplicate { .. } => "duplicate",
+            Kind::Trial { .. } => "trial postback",
         }
     }
 }
@@ -84,6 +105,18 @@ impl Kind {
 pub struct Tokens(Arc<Vec<u8>>);
 
 impl Tokens {
+    /// Both lists, in turns of one token each as far as both go: neighbours are then of different ages.
+    pub fn mixed_with(&self, other: &Tokens) -> Tokens {
+        let mut mixed = Vec::with_capacity(self.0.len() + other.0.len());
+        for place in 0..self.count().max(other.count()) {
+            for tokens in [self, other] {
+                let from = place * TOKEN_CHARS;
+                mixed.extend_from_slice(tokens.0.get(from..from + TOKEN_CHARS).unwrap_or_default());
+            }
+        }
+        Tokens(Arc::new(mixed))
+    }
+
     fn count(&self) -> usize {
         self.0.len() / TOKEN_CHARS
     }
@@ -106,8 +139,12 @@ pub struct Plan {
     pub duration: Duration,
     /// What is sent.
     pub kind: Kind,
-    /// The link in clicks.
-    pub link: &'static str,
+    /// At most so many requests on each connection.
+    pub turns: usize,
+    /// Tokens that each connection keeps at most.
+    pub keep_tokens: usize,
+    /// The links in clicks, in turn.
+    pub links: Arc<Vec<String>>,
     /// Makes sub-ids and orders of this round different from every other's.
     pub name: String,
 }
@@ -123,6 +160,10 @@ pub struct Fired {
     pub latencies_us: Vec<u32>,
     /// The tokens that came, for postbacks.
     pub tokens: Tokens,
+    /// How many answers each connection had.
+    pub turns: Vec<usize>,
+    /// What made sub-ids and orders of this round different.
+    pub name: String,
 }
 
 impl Fired {
@@ -158,6 +199,7 @@ fn now() -> Instant {
 
 /// Fires one round and waits for every answer.
 pub async fn fire(plan: Plan) -> Result<Fired, LoadError> {
+    let (plan_connections, name) = (plan.connections, plan.name.clone());
     let plan = Arc::new(plan);
     let mut streams = Vec::with_capacity(plan.connections);
     for _ in 0..plan.connections {
@@ -171,10 +213,17 @@ pub async fn fire(plan: Plan) -> Result<Fired, LoadError> {
         tasks.spawn(Connection::new(Arc::clone(&plan), number, stream, begin).run());
     }
     let gathering = async {
-        let mut all = Fired::default();
+        let mut all = Fired {
+            turns: vec![0; plan_connections],
+            name,
+            ..Fired::default()
+        };
         let mut tokens = Vec::new();
         while let Some(joined) = tasks.join_next().await {
             let one = joined.map_err(|_| LoadError::Task)??;
+            if let Some(turns) = all.turns.get_mut(one.number) {
+                *turns = one.latencies_us.len();
+            }
             all.latencies_us.extend(one.latencies_us);
             tokens.extend(one.tokens);
         }
@@ -192,6 +241,7 @@ pub async fn fire(plan: Plan) -> Result<Fired, LoadError> {
 /// What one connection saw.
 #[derive(Default)]
 struct Tally {
+    number: usize,
     latencies_us: Vec<u32>,
     tokens: Vec<u8>,
 }
@@ -219,13 +269,16 @@ impl Connection {
             request: buffer(),
             body: buffer(),
             answer: buffer(),
-            tally: Tally::default(),
+            tally: Tally {
+                number,
+                ..Tally::default()
+            },
         }
     }
 
     async fn run(mut self) -> Result<Tally, LoadError> {
         let mut sent_at = now();
-        for turn in 0.. {
+        for turn in 0..self.plan.turns {
             self.write(turn)?;
             self.stream.write_all(&self.request).await?;
             self.read().await?;
@@ -252,13 +305,15 @@ impl Connection {
             ..
         } = self;
         request.clear();
-        let Kind::Postback { key, tokens } = &plan.kind else {
-            write!(
-                request,
-                "GET /c/{}?consent=granted&sub1={}-{number}-{turn} HTTP/1.1\r\nhost: {}\r\nuser-agent: {USER_AGENT}\r\n\r\n",
-                plan.link, plan.name, plan.address
-            )?;
-            return Ok(());
+        let (key, tokens, turn, more) = match &plan.kind {
+            Kind::Bare => return click(request, plan, *number, turn, "consent=granted"),
+            Kind::Click { signals } => return click(request, plan, *number, turn, signals),
+            Kind::Postback { key, tokens } => (key, tokens, turn, ""),
+            Kind::Trial { key, tokens } => (key, tokens, turn, ",\"dry_run\":true"),
+            Kind::Duplicate { key, tokens, turns } => {
+                let sent = turns.get(*number).copied().unwrap_or(0).max(1);
+                (key, tokens, turn % sent, "")
+            }
         };
         let token = tokens
             .get(*number + turn * plan.connections)
@@ -268,7 +323,7 @@ impl Connection {
         body.extend_from_slice(token);
         write!(
             body,
-            "\",\"order_id\":\"{}-{number}-{turn}\",\"amount\":\"49.90\",\"currency\":\"EUR\",\"consent\":\"granted\"}}",
+            "\",\"order_id\":\"{}-{number}-{turn}\",\"amount\":\"49.90\",\"currency\":\"EUR\",\"consent\":\"granted\"{more}}}",
             plan.name
         )?;
         write!(
@@ -302,12 +357,17 @@ impl Connection {
         let location = self.answer.get(head.location.clone()).unwrap_or_default();
         let right = match &self.plan.kind {
             Kind::Bare => head.status == 302,
-            Kind::Click => {
+            Kind::Click { .. } => {
                 let token = token(location);
-                self.tally.tokens.extend_from_slice(token.unwrap_or_default());
+                if self.tally.tokens.len() < self.plan.keep_tokens.saturating_mul(TOKEN_CHARS) {
+                    self.tally.tokens.extend_from_slice(token.unwrap_or_default());
+                }
                 head.status == 302 && token.is_some()
             }
-            Kind::Postback { .. } => head.status == 200 && contains(body, b"\"outcome\":\"recorded\""),
+            Kind::Postback { .. } | Kind::Trial { .. } => {
+                head.status == 200 && contains(body, b"\"outcome\":\"recorded\"")
+            }
+            Kind::Duplicate { .. } => head.status == 200 && contains(body, b"\"outcome\":\"duplicate\""),
         };
         if right {
             Ok(())
@@ -327,9 +387,41 @@ impl Connection {
     }
 }
 
+/// Writes a click's request.
+fn click(
+    request: &mut Vec<u8>,
+    plan: &Plan,
+    number: usize,
+    turn: usize,
+    signals: &str,
+) -> Result<(), LoadError> {
+    let place = (number + turn).checked_rem(plan.links.len()).unwrap_or(0);
+    let link = plan.links.get(place).map_or("", String::as_str);
+    write!(
+        request,
+        "GET /c/{link}?{signals}&sub1={}-{number}-{turn} HTTP/1.1\r\nhost: {}\r\nuser-agent: {USER_AGENT}\r\n\r\n",
+        plan.name, plan.address
+    )?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mixed_tokens_are_all_there_in_turns() {
+        let of = |letters: &[u8]| {
+            Tokens(Arc::new(
+                letters.iter().flat_map(|letter| [*letter; TOKEN_CHARS]).collect(),
+            ))
+        };
+        let mixed = of(b"abc").mixed_with(&of(b"x"));
+        let firsts: Vec<u8> = (0..mixed.count())
+            .filter_map(|place| mixed.get(place)?.first().copied())
+            .collect();
+        assert_eq!(firsts, b"axbc");
+    }
 
     #[test]
     fn tokens_begin_again_after_the_last() {

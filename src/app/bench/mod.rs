@@ -8,18 +8,22 @@
 mod answer;
 mod baseline;
 mod cluster;
+mod growth;
 mod load;
 mod log;
 mod merge;
+mod nodes;
+mod options;
 mod process;
 mod report;
 mod rounds;
+mod tc_string;
+mod tenant;
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::config::roots::RootConfig;
@@ -30,66 +34,15 @@ use crate::domain::provision::{self, ProvisionError};
 use crate::flow::Entropy;
 use crate::flow::provision::{ApplyError, ProvisionFlow};
 use crate::store::StoreError;
+use baseline::Behind;
 pub use baseline::{Served, serve_child};
 use cluster::Cluster;
 use load::LoadError;
-use report::Report;
+use options::Said;
+pub use options::{BenchOptions, Database, ServeOptions};
+use report::{Machine, Report};
 use rounds::Bench;
-
-const LINK: &str = "Ab3xK9";
-
-/// The databases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Database {
-    /// The embedded one.
-    Sqlite,
-    /// PostgreSQL.
-    Postgres,
-}
-
-/// Options of `einklang bench`.
-#[derive(Debug, Args)]
-pub struct BenchOptions {
-    /// Numbers of connections, one run each.
-    #[arg(long, value_delimiter = ',', default_value = "64,256", value_name = "COUNTS")]
-    connections: Vec<NonZeroUsize>,
-    /// Seconds in a round.
-    #[arg(long, default_value = "5", value_name = "SECONDS")]
-    seconds: NonZeroU64,
-    /// Rounds of each kind; figures are medians.
-    #[arg(long, default_value = "3", value_name = "COUNT")]
-    rounds: NonZeroUsize,
-    /// Measure one database only.
-    #[arg(long, value_name = "DATABASE")]
-    only: Option<Database>,
-    /// An empty PostgreSQL database to measure; it is filled and not cleared.
-    #[arg(long, value_name = "URL", conflicts_with = "postgres_bin")]
-    postgres: Option<String>,
-    /// The folder of PostgreSQL's programs, to make a cluster just for this [default: the newest one installed].
-    #[arg(long, value_name = "FOLDER")]
-    postgres_bin: Option<PathBuf>,
-    /// A build of this program with `--features without-log`, to measure in turns with this one what the log costs.
-    #[arg(long, value_name = "PROGRAM")]
-    without_log: Option<PathBuf>,
-    /// A build of this program with `--features without-encryption`, to measure in turns with this one what encryption
-    /// costs clicks.
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "without_log")]
-    without_encryption: Option<PathBuf>,
-    /// Measure the audit log alone: how fast entries find their places, and how long proofs take, at so many entries.
-    #[arg(long, value_name = "ENTRIES", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["without_log", "without_encryption"])]
-    log_only: Option<NonZeroUsize>,
-    /// Where the databases are made; it must be on the disk that matters [default: a new folder in the data folder].
-    #[arg(long, value_name = "FOLDER")]
-    folder: Option<PathBuf>,
-}
-
-/// Options of the children.
-#[derive(Debug, Args)]
-pub struct ServeOptions {
-    /// What to serve.
-    #[arg(long)]
-    pub kind: Served,
-}
+use tenant::{links, tenant};
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +105,21 @@ pub async fn run(config: Config, options: BenchOptions, json: bool) -> Result<St
             let report = measure_log(&config, &options, entries.get()).await?;
             return shown(&report, json, log::Report::text);
         }
+        if let Some(clicks) = options.growth {
+            let report = each(&config, &options, async |bench| {
+                growth::measure(bench, clicks.get()).await
+            })
+            .await?;
+            return shown(&Machine::with(report), json, |report| {
+                report.text(growth::Growth::text)
+            });
+        }
+        if !options.nodes.is_empty() {
+            let report = each(&config, &options, async |bench| nodes::measure(bench).await).await?;
+            return shown(&Machine::with(report), json, |report| {
+                report.text(nodes::Nodes::text)
+            });
+        }
         shown(&measure(&config, &options).await?, json, Report::text)
     };
     tokio::select! {
@@ -181,7 +149,7 @@ async fn measure_log(
     let scratch = Scratch::make(config, options.folder.as_deref())?;
     let mut runs = Vec::new();
     for place in Place::all(options, &scratch).await? {
-        furnish(config, &place.folder, &place.url).await?;
+        furnish(config, &place.folder, &place.url, 0).await?;
         runs.push(log::measure(name(place.database), &place.url, entries).await?);
     }
     Ok(log::Report {
@@ -234,16 +202,16 @@ impl Place {
     }
 }
 
-async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {
+/// Measures something on each database that was asked for.
+async fn each<T>(
+    config: &Config,
+    options: &BenchOptions,
+    measure: impl AsyncFn(&Bench<'_>) -> Result<T, BenchError>,
+) -> Result<Vec<T>, BenchError> {
     let scratch = Scratch::make(config, options.folder.as_deref())?;
     let places = Place::all(options, &scratch).await?;
-    let kinds = match (&options.without_log, &options.without_encryption) {
-        (Some(_), _) => 8,
-        (_, Some(_)) => 6,
-        _ => 4,
-    };
-    let progress = progress(places.len() * options.connections.len() * options.rounds.get() * kinds);
-    let mut runs = Vec::new();
+    let progress = progress();
+    let mut measured = Vec::new();
     for Place {
         database,
         folder,
@@ -251,7 +219,8 @@ async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, Benc
         cluster,
     } in places
     {
-        let key = furnish(config, &folder, &url).await?;
+        let days_behind = if options.growth.is_some() { growth::DAYS } else { 0 };
+        let key = furnish(config, &folder, &url, days_behind).await?;
         let bench = Bench {
             config,
             options,
@@ -262,11 +231,23 @@ async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, Benc
             cluster,
             progress: progress.clone(),
         };
-        for connections in &options.connections {
-            runs.push(bench.run(connections.get()).await?);
-        }
+        measured.push(measure(&bench).await?);
     }
     progress.finish_and_clear();
+    Ok(measured)
+}
+
+async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, BenchError> {
+    let runs = each(config, options, async |bench| {
+        let mut runs = Vec::new();
+        for said in &options.signals {
+            for connections in &options.connections {
+                runs.push(bench.run(connections.get(), *said).await?);
+            }
+        }
+        Ok(runs)
+    })
+    .await?;
     Ok(Report {
         version: env!("CARGO_PKG_VERSION"),
         optimised: !cfg!(debug_assertions),
@@ -274,7 +255,7 @@ async fn measure(config: &Config, options: &BenchOptions) -> Result<Report, Benc
         processor: process::processor(),
         seconds: options.seconds.get(),
         rounds: options.rounds.get(),
-        runs,
+        runs: runs.into_iter().flatten().collect(),
     })
 }
 
@@ -286,9 +267,12 @@ fn name(database: Database) -> &'static str {
 }
 
 /// Silent where standard error is no terminal.
-fn progress(rounds: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:<32} {bar:30} {pos}/{len} rounds, {eta} left");
-    ProgressBar::new(rounds as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+fn progress() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg:<40} {elapsed}");
+    let progress = ProgressBar::new_spinner();
+    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    progress.enable_steady_tick(std::time::Duration::from_millis(200));
+    progress
 }
 
 /// A folder of the benchmark's own, removed with everything in it.
@@ -310,7 +294,7 @@ impl Drop for Scratch {
 }
 
 /// Makes the schema, the keys and a tenant; returns the shop's API key.
-async fn furnish(config: &Config, folder: &Path, url: &str) -> Result<String, BenchError> {
+async fn furnish(config: &Config, folder: &Path, url: &str, days_behind: u16) -> Result<String, BenchError> {
     let mut random = [0; 24];
     SystemEntropy.fill(&mut random);
     let key = format!("ek_test_{}", hex::encode(random));
@@ -321,7 +305,12 @@ async fn furnish(config: &Config, folder: &Path, url: &str) -> Result<String, Be
         database_url: url.to_owned(),
         ..config.clone()
     };
-    let (store, live) = wire::open(&config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?;
+    let (store, live) = wire::open(
+        &config,
+        Arc::new(Behind::by_days(days_behind)),
+        Arc::new(SystemEntropy),
+    )
+    .await?;
     ProvisionFlow::new(Arc::clone(&live))
         .apply(&provision::parse(&tenant(&key))?)
         .await?;
@@ -329,48 +318,4 @@ async fn furnish(config: &Config, folder: &Path, url: &str) -> Result<String, Be
     drop(live);
     store.close().await;
     Ok(key)
-}
-
-/// The tenant whose publisher's own word may grant, under the strictest policy.
-fn tenant(key: &str) -> String {
-    format!(
-        r#"
-[[tenant]]
-slug = "bench"
-policy = "strict_opt_in"
-time_zone = "Europe/Berlin"
-[[tenant.shop]]
-slug = "main"
-landing_hosts = ["shop.example"]
-currency = "EUR"
-api_key = "{key}"
-[[tenant.publisher]]
-slug = "news"
-explicit_consent = "notice-2026-03"
-[[tenant.campaign]]
-slug = "autumn"
-shop = "main"
-landing_url = "https://shop.example/landing?utm_source={{publisher}}"
-goals = ["order"]
-[[tenant.link]]
-slug = "{LINK}"
-campaign = "autumn"
-publisher = "news"
-"#
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tenant_of_the_benchmark_can_be_provisioned() {
-        let provision = provision::parse(&tenant("ek_test_0123456789abcdef01234567")).expect("a file");
-        let plan = provision.tenants.first().expect("a tenant");
-        assert_eq!(
-            (plan.shops.len(), plan.links.len(), plan.campaigns.len()),
-            (1, 1, 1)
-        );
-    }
 }

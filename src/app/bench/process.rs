@@ -38,6 +38,14 @@ pub fn peak_memory_bytes(process: u32) -> Option<u64> {
     Some(kibibytes * 1_024)
 }
 
+/// The memory that a process has resident now, in bytes.
+pub fn memory_bytes(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1_024)
+}
+
 /// The processor's name.
 pub fn processor() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;

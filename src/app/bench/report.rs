@@ -111,7 +111,7 @@ pub fn real(count: u64) -> f64 {
 }
 
 /// The middle one, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let half = values.len() / 2;
     match (
@@ -184,10 +184,14 @@ pub struct Run {
     pub database: &'static str,
     /// Connections.
     pub connections: usize,
+    /// What clicks said about consent: `granted` or `tcf`.
+    pub signals: &'static str,
     /// Durable clicks.
     pub clicks: Figures,
     /// Durable postbacks.
     pub postbacks: Figures,
+    /// The same postbacks again.
+    pub duplicates: Figures,
     /// The most memory that the server ever had, in mebibytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory_mib: Option<f64>,
@@ -200,6 +204,49 @@ pub struct Run {
     /// What encryption costs clicks, as a share of the rate without it, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encryption_cost: Option<f64>,
+}
+
+/// Results with the machine that they are of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Machine<T> {
+    /// Einklang's version.
+    pub version: &'static str,
+    /// Whether the compiler optimised; figures of a debug build mean nothing.
+    pub optimised: bool,
+    /// Cores that this process may use. Server, generator and database share them.
+    pub cores: usize,
+    /// The processor's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor: Option<String>,
+    /// The results.
+    pub runs: Vec<T>,
+}
+
+impl<T> Machine<T> {
+    /// Of this machine.
+    pub fn with(runs: Vec<T>) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            optimised: !cfg!(debug_assertions),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+            processor: super::process::processor(),
+            runs,
+        }
+    }
+
+    /// For people.
+    pub fn text(&self, of_one: impl Fn(&T) -> String) -> String {
+        let processor = self.processor.as_deref().unwrap_or("unknown processor");
+        let mut text = format!("einklang {}, {} cores ({processor})\n", self.version, self.cores);
+        if !self.optimised {
+            text.push_str("This is a debug build: its figures say nothing about a release build.\n");
+        }
+        for run in &self.runs {
+            text.push('\n');
+            text.push_str(&of_one(run));
+        }
+        text
+    }
 }
 
 /// Everything.
@@ -252,8 +299,9 @@ impl Report {
         writeln!(text)?;
         writeln!(
             text,
-            "{:<9} {:>5} {:<10} {:>8} {:>8} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6} {:>8} {:>8} {:>7}",
+            "{:<9} {:<8} {:>5} {:<10} {:>8} {:>8} {:>6} {:>7} {:>7} {:>9} {:>6} {:>6} {:>8} {:>8} {:>7}",
             "database",
+            "consent",
             "conn.",
             "what",
             "per s",
@@ -271,6 +319,7 @@ impl Report {
         for run in &self.runs {
             run.write(text, "clicks", &run.clicks)?;
             run.write(text, "postbacks", &run.postbacks)?;
+            run.write(text, "duplicates", &run.duplicates)?;
         }
         for run in &self.runs {
             run.write_log(text)?;
@@ -327,8 +376,9 @@ impl Run {
         let or_dash = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.0}"));
         writeln!(
             text,
-            "{:<9} {:>5} {what:<10} {:>8.0} {:>8.0} {:>6.2} {:>7.2} {:>7.2} {:>9.2} {:>6.2} {:>6.0} {:>8} {:>9} {:>7}",
+            "{:<9} {:<8} {:>5} {what:<10} {:>8.0} {:>8.0} {:>6.2} {:>7.2} {:>7.2} {:>9.2} {:>6.2} {:>6.0} {:>8} {:>9} {:>7}",
             self.database,
+            self.signals,
             self.connections,
             figures.per_second,
             figures.bare_per_second,
