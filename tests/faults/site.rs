@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use einklang::app::config::sqlite_url;
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ use crate::ledger::Reader;
 use crate::world::{self, WORLD};
 
 const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+/// How long a test waits for something to be logged.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A write beyond the limit of a file's size is an error like any other, and no signal that ends the process.
 const NO_SIGNAL: &str = r#"trap "" XFSZ; exec "$@""#;
 
@@ -227,6 +230,18 @@ impl Server {
             number.and_then(|number| number.parse().ok()).expect("a size")
         };
         (of("VmRSS:"), of("VmHWM:"))
+    }
+
+    /// Waits until it has logged something so many times.
+    pub async fn logs(&self, text: &str, times: usize) {
+        let waiting = async {
+            let mut look = tokio::time::interval(Duration::from_millis(20));
+            while self.log().matches(text).count() < times {
+                look.tick().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "it did not log {text:?} {times} times");
     }
 
     /// What it logged so far.
