@@ -18,12 +18,17 @@
 
 #[path = "faults/account.rs"]
 mod account;
+#[expect(dead_code, reason = "a server here is started within other commands")]
 mod binary;
 #[path = "it/harness/client.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod client;
+#[path = "faults/cluster.rs"]
+mod cluster;
 #[path = "it/harness/contract.rs"]
 mod contract;
+#[path = "faults/database.rs"]
+mod database;
 #[path = "faults/disk.rs"]
 mod disk;
 #[path = "it/harness/ledger.rs"]
@@ -33,6 +38,8 @@ mod ledger;
 mod load;
 #[path = "faults/site.rs"]
 mod site;
+#[path = "faults/slow.rs"]
+mod slow;
 #[path = "it/harness/world.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest")]
 mod world;

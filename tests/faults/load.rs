@@ -129,7 +129,7 @@ impl Load {
             course,
             clients: Vec::new(),
         };
-        load.add(server, CLIENTS, REST);
+        load.add(server, CLIENTS, Some(REST));
         load.until("clicks and orders before the fault", |known| {
             known.count("click", Phase::Before, TOKEN) >= 40
                 && known.count("postback", Phase::Before, RECORDED) >= 40
@@ -138,8 +138,8 @@ impl Load {
         load
     }
 
-    /// More clients, which rest for so long between two rounds.
-    pub fn add(&mut self, server: &Server, clients: usize, rest: Duration) {
+    /// More clients, which rest for so long between two rounds; those that do not rest go when the fault ends.
+    pub fn add(&mut self, server: &Server, clients: usize, rest: Option<Duration>) {
         for _ in 0..clients {
             let client = Client {
                 visitor: server.visitor(),
@@ -239,7 +239,7 @@ struct Client {
     visitor: Caller,
     shop: Caller,
     number: usize,
-    rest: Duration,
+    rest: Option<Duration>,
     course: Arc<Course>,
     /// Tokens that no order was sent with.
     tokens: Vec<String>,
@@ -252,12 +252,18 @@ impl Client {
     /// Every third visitor declines; every round the shop sends an order, or the open one again.
     async fn run(mut self) {
         let mut turn = self.number;
-        while self.course.now().2 {
+        loop {
+            let (phase, _, goes_on) = self.course.now();
+            if !goes_on || (self.rest.is_none() && phase == Phase::After) {
+                break;
+            }
             turn += 1;
             let declines = turn.is_multiple_of(3);
             self.click(declines).await;
             self.order().await;
-            tokio::time::sleep(self.rest).await;
+            if let Some(rest) = self.rest {
+                tokio::time::sleep(rest).await;
+            }
         }
         self.course.known().open.extend(self.open);
     }

@@ -1,0 +1,76 @@
+//! PostgreSQL ends, is started again, and has no room.
+
+use std::time::Duration;
+
+use crate::account::{Exact, settle};
+use crate::cluster::Cluster;
+use crate::load::{LATER, Load, PLAIN, Phase};
+use crate::site::Site;
+use crate::turn;
+
+/// How long PostgreSQL may take to end when it cannot write.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn is_felt(load: &Load) {
+    load.until("answers while there is no database", |known| {
+        known.count("click", Phase::During, PLAIN) >= 30 && known.count("postback", Phase::During, LATER) >= 30
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_is_started_again() {
+    let _turn = turn().await;
+    let cluster = Cluster::start().await;
+    for mode in ["fast", "immediate"] {
+        let site = Site::postgres(cluster.new_database(mode).await);
+        let server = site.serve(&[]);
+        let load = Load::start(&server).await;
+        load.fault_begins();
+        cluster.control_beside(&["restart", "-m", mode]).await;
+        load.fault_ends();
+        let known = load.finish(&server).await;
+        let fault = format!("PostgreSQL restarted, -m {mode}");
+        settle(&fault, &site, server, &known, Exact::CommitsLost).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_is_away_for_a_while() {
+    let _turn = turn().await;
+    let cluster = Cluster::start().await;
+    let site = Site::postgres(cluster.new_database("away").await);
+    let server = site.serve(&[]);
+    let load = Load::start(&server).await;
+    load.fault_begins();
+    cluster.control_beside(&["stop", "-m", "fast"]).await;
+    is_felt(&load).await;
+    cluster.control_beside(&["start"]).await;
+    load.fault_ends();
+    let known = load.finish(&server).await;
+    settle("PostgreSQL stopped for a while", &site, server, &known, Exact::CommitsLost).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_under_postgresql() {
+    let _turn = turn().await;
+    let cluster = Cluster::start().await;
+    let site = Site::postgres(cluster.new_database("room").await);
+    let server = site.serve(&[]);
+    let load = Load::start(&server).await;
+    load.fault_begins();
+    // Not even its write-ahead log can be written: it ends, and does not come back while that is so.
+    cluster.limit("--fsize=0");
+    let gone = async {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        while !cluster.is_gone() {
+            look.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("PostgreSQL ends");
+    is_felt(&load).await;
+    cluster.control_beside(&["start"]).await;
+    load.fault_ends();
+    let known = load.finish(&server).await;
+    settle("disk full, PostgreSQL", &site, server, &known, Exact::CommitsLost).await;
+}
