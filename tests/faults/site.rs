@@ -278,7 +278,7 @@ impl Drop for Server {
 }
 
 /// Sets a soft limit of a process (util-linux).
-pub fn set_limit(pid: u32, limit: &str) {
+fn set_limit(pid: u32, limit: &str) {
     let set = Command::new("prlimit").args(["--pid", &pid.to_string(), limit]).status();
     assert!(
         set.expect("prlimit runs (Debian: util-linux)").success(),
