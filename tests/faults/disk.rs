@@ -1,11 +1,18 @@
-//! The disk is full, or takes no write at all.
+//! The disk is full, or takes no write at all, while the server runs or when it starts.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
 
 use crate::account::{Exact, settle};
 use crate::load::{LATER, Load, PLAIN, Phase};
-use crate::site::{Server, Site};
-use crate::turn;
+use crate::site::{Server, Site, said, within};
+use crate::{turn, world};
+
+/// The words that run a command without the right to pass over permissions, which root otherwise has.
+const WITHOUT_PRIVILEGE: [&str; 3] = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"];
 
 /// The length of the longest file, from which on the disk has no more room.
 fn longest(site: &Site) -> u64 {
@@ -61,8 +68,84 @@ async fn a_disk_that_takes_no_write_not_even_of_the_log() {
     load.fault_begins();
     no_room_beyond(&server, 0);
     clients_feel_it(&load).await;
+    // Nor can it be noted that somebody is erased: then nobody is, and whoever asked is told so.
+    let asked = json!({"order_id": "A-0-1"});
+    let privacy = server.holder(world::PRIVACY);
+    let answer = privacy.post("/v1/erasures", &asked).await;
+    answer.is(503, "refused", "unavailable");
     load.fault_ends();
     room_again(&server);
+    assert_eq!(privacy.post("/v1/erasures", &json!({"order_id": "Z-1"})).await.status, 201);
     let known = load.finish(&server).await;
     settle("no write succeeds, SQLite, log on the same disk", &site, server, &known, Exact::Yes).await;
+}
+
+/// The documented full run only: not every machine lets a test mount something.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_file_system_that_is_really_full() {
+    if std::env::var_os("EINKLANG_FAULTS_MOUNT").is_none() {
+        return;
+    }
+    let _turn = turn().await;
+    let site = Site::sqlite();
+    let server = site.serve_on_a_small_disk(24);
+    let load = Load::start(&server).await;
+    load.fault_begins();
+    let filler = server.data.join("filler");
+    let mut filling = fs::File::create(&filler).expect("made");
+    while filling.write_all(&[0; 4_096]).is_ok() {}
+    is_felt(&load, &server).await;
+    drop(filling);
+    load.fault_ends();
+    fs::remove_file(filler).expect("removed");
+    let known = load.finish(&server).await;
+    settle("file system full, SQLite", &site, server, &known, Exact::Yes).await;
+}
+
+/// Takes away the right to write to something in the data folder.
+fn forbid(site: &Site, name: &str, mode: u32) {
+    let path = site.data().join(name);
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+/// Starts a server that has to refuse, as it is and for ten seconds at most; returns what it said.
+fn refuses_to_start(site: &Site) -> String {
+    let mut serve = site.command(&["serve", "--listen=127.0.0.1:0", "--management-listen=127.0.0.1:0"]);
+    serve.env("EINKLANG_LOG", "error");
+    let limited = within(&["timeout", "10"], &within(&WITHOUT_PRIVILEGE, &serve));
+    let output = { limited }.output().expect("setpriv and timeout run (Debian: util-linux, coreutils)");
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("einklang: ") && !said.contains("panicked"), "{said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_on_what_cannot_be_written() {
+    let _turn = turn().await;
+    // Each with a part of what is said.
+    for (name, mode, says) in [
+        ("", 0o555, "database"),
+        ("einklang.db", 0o444, "database"),
+        ("erasure-journal", 0o555, "journal"),
+        ("audit-guard.json", 0o000, "guard file"),
+        ("root.key", 0o000, "root key"),
+    ] {
+        let site = Site::sqlite();
+        drop(site.serve(&[]));
+        if name == "audit-guard.json" && !site.data().join(name).exists() {
+            fs::write(site.data().join(name), "{}").expect("written");
+        }
+        if name == "erasure-journal" {
+            for file in fs::read_dir(site.data().join(name)).expect("a folder").flatten() {
+                fs::remove_file(file.path()).expect("removed");
+            }
+        }
+        forbid(&site, name, mode);
+        let said = refuses_to_start(&site);
+        println!("not writable: {name:?}: {}", said.trim());
+        assert!(said.to_lowercase().contains(says), "{name}: {said}");
+        forbid(&site, name, 0o755);
+        site.serve(&[]).stop();
+    }
 }

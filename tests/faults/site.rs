@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -22,6 +22,26 @@ const BROWSER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A write beyond the limit of a file's size is an error like any other, and no signal that ends the process.
 const NO_SIGNAL: &str = r#"trap "" XFSZ; exec "$@""#;
+
+/// `$1` the data folder, `$2` a size; then the server's command. It runs on a file system of that size, which nobody else sees, and
+/// what it leaves is put into the folder when it has ended.
+const SMALL_DISK: &str = r#"
+set -e
+data=$1 size=$2
+shift 2
+mkdir "$data.under"
+mount --bind "$data" "$data.under"
+mount -t tmpfs -o size="$size" none "$data"
+cp -a "$data.under/." "$data"
+set +e
+"$@" &
+echo $! >"$data.pid"
+wait $!
+code=$?
+rm -rf "$data.under"/*
+cp -a "$data/." "$data.under"
+exit $code
+"#;
 
 /// A folder that was provisioned with the usual tenants, in it or in a database elsewhere.
 pub struct Site {
@@ -51,10 +71,6 @@ impl Site {
         self.url.starts_with("sqlite:")
     }
 
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -80,19 +96,37 @@ impl Site {
 
     /// Starts the server; what it logs is kept here.
     pub fn serve(&self, more: &[&str]) -> Server {
-        self.start(more, None)
+        self.start(more, None, &[])
+    }
+
+    /// Starts the server with its data folder on a file system of so many MiB.
+    pub fn serve_on_a_small_disk(&self, mebibytes: u32) -> Server {
+        let (data, size) = (self.data(), format!("{mebibytes}m"));
+        let data = data.to_str().expect("text");
+        let mut server = self.start(
+            &[],
+            None,
+            &["unshare", "-Urm", "sh", "-c", SMALL_DISK, "sh", data, &size],
+        );
+        let pid = fs::read_to_string(format!("{data}.pid")).expect("its number");
+        server.pid = pid.trim().parse().expect("a number");
+        server.data = format!("/proc/{}/root{data}", server.pid).into();
+        server
     }
 
     /// Starts the server with its log in a file of its folder, which the fault comes upon like upon every other.
     pub fn serve_logging_to_a_file(&self, more: &[&str]) -> Server {
         let path = self.folder.path().join("stderr.log");
-        self.start(more, Some(path))
+        self.start(more, Some(path), &[])
     }
 
-    fn start(&self, more: &[&str], log_file: Option<PathBuf>) -> Server {
+    fn start(&self, more: &[&str], log_file: Option<PathBuf>, words: &[&str]) -> Server {
         let mut inner = self.command(&[&["serve", "--json"], more].concat());
         inner.args(FREE_PORTS);
         let mut command = within(&["sh", "-c", NO_SIGNAL, "sh"], &inner);
+        if !words.is_empty() {
+            command = within(words, &command);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         match &log_file {
             Some(path) => command.stderr(fs::File::create(path).expect("a log file")),
@@ -110,6 +144,8 @@ impl Site {
         Server {
             url: text(&welcome, "url"),
             http: http.expect("a client"),
+            pid: child.id(),
+            data: self.data(),
             child,
             log,
         }
@@ -184,7 +220,10 @@ impl Log {
 /// A running server.
 pub struct Server {
     pub url: String,
+    /// Its data folder as it can be reached from outside.
+    pub data: PathBuf,
     http: reqwest::Client,
+    pid: u32,
     child: Child,
     log: Log,
 }
@@ -206,8 +245,8 @@ impl Server {
         address.parse().expect("an address")
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Sets limits of the running process, as `prlimit` names them; only the soft ones, so that they can be raised again.
@@ -272,6 +311,9 @@ impl Drop for Server {
             println!("it logged {}", self.log.text());
         }
         // After `stop` there is nothing left to kill; in a test that failed there is.
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
