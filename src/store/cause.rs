@@ -13,10 +13,12 @@ impl StoreError {
                 Some(format!("SQLite {}", error.extended_code))
             }
             StoreError::Driver(error) => of_driver(error),
-            StoreError::Database(DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) => match error {
-                RuntimeErr::SqlxError(error) => of_driver(error),
-                RuntimeErr::Internal(_) => None,
-            },
+            StoreError::Database(DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) => {
+                match error {
+                    RuntimeErr::SqlxError(error) => of_driver(error),
+                    RuntimeErr::Internal(_) => None,
+                }
+            }
             StoreError::CommitUnknown(error) => error.cause(),
             _ => None,
         }

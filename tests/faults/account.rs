@@ -24,7 +24,11 @@ pub async fn settle(fault: &str, site: &Site, server: Server, known: &Known, exa
     let clicks = count(ledger.count("click", "1 = 1").await);
     let conversions = count(ledger.count("conversion", "1 = 1").await);
     let orders = count(ledger.count("order_key", "1 = 1").await);
-    let distinct = count(ledger.number("SELECT COUNT(DISTINCT conversion_id) FROM order_key").await);
+    let distinct = count(
+        ledger
+            .number("SELECT COUNT(DISTINCT conversion_id) FROM order_key")
+            .await,
+    );
     let untracked = count(ledger.events("stat_untracked", "1 = 1").await);
     let counted = count(ledger.events("stat_hour", "outcome = 'click'").await);
     let confirmed = count(ledger.events("stat_hour", "outcome = 'confirmed'").await);
@@ -42,15 +46,28 @@ pub async fn settle(fault: &str, site: &Site, server: Server, known: &Known, exa
     );
     // Clicks: every token's is there. Declined ones are none of them, or there would be more.
     let unsure = known.unheard + if exact == Exact::Yes { 0 } else { known.plain };
-    assert!((known.tokens..=known.tokens + unsure).contains(&clicks), "{clicks} clicks");
+    assert!(
+        (known.tokens..=known.tokens + unsure).contains(&clicks),
+        "{clicks} clicks"
+    );
     assert_eq!(counted, clicks, "each click is counted once");
     // Orders: what was acknowledged is there, once.
-    assert_eq!([conversions, orders, distinct, confirmed], [known.orders.len(); 4]);
+    assert_eq!(
+        [conversions, orders, distinct, confirmed],
+        [known.orders.len(); 4]
+    );
     // Whoever was not tracked is counted, and is nothing but a count.
-    let least = if exact == Exact::Yes { known.declined + known.plain } else { known.declined };
+    let least = if exact == Exact::Yes {
+        known.declined + known.plain
+    } else {
+        known.declined
+    };
     let most = known.declined + known.unheard_declined + known.plain + known.unheard;
     let lost = if exact == Exact::Yes { 0 } else { most };
-    assert!((least..=most + lost).contains(&untracked), "{untracked} untracked");
+    assert!(
+        (least..=most + lost).contains(&untracked),
+        "{untracked} untracked"
+    );
     for table in ["click", "conversion"] {
         let unheard = ledger.count(table, "signal_kinds = 0").await;
         assert_eq!(unheard, 0, "{table}: each with its consent record");

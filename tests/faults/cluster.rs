@@ -37,7 +37,11 @@ impl Cluster {
         let folder = tempfile::tempdir().expect("a folder").keep();
         let is_root = std::fs::metadata("/proc/self").expect("/proc").uid() == 0;
         // PostgreSQL refuses to run as root.
-        let switch_user: &[&str] = if is_root { &["runuser", "-u", "nobody", "--"] } else { &[] };
+        let switch_user: &[&str] = if is_root {
+            &["runuser", "-u", "nobody", "--"]
+        } else {
+            &[]
+        };
         if is_root {
             let given = Command::new("chown").arg("nobody").arg(&folder).status();
             assert!(given.expect("chown runs").success());
@@ -82,14 +86,19 @@ impl Cluster {
 
     /// Makes an empty database; returns its URL.
     pub async fn new_database(&self, name: &str) -> String {
-        self.execute(format!("CREATE DATABASE {name} OWNER {OWNER}")).await;
+        self.execute(format!("CREATE DATABASE {name} OWNER {OWNER}"))
+            .await;
         format!("postgres://{OWNER}@127.0.0.1:{}/{name}", self.port)
     }
 
     async fn execute(&self, sql: String) {
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
         let options: sqlx::postgres::PgConnectOptions = url.parse().expect("a URL");
-        let mut connection = options.disable_statement_logging().connect().await.expect("connected");
+        let mut connection = options
+            .disable_statement_logging()
+            .connect()
+            .await
+            .expect("connected");
         connection.execute(AssertSqlSafe(sql)).await.expect("executed");
         connection.close().await.expect("closed");
     }
@@ -129,7 +138,8 @@ impl Cluster {
         let postmaster = self.postmaster().expect("it runs");
         for pid in std::iter::once(postmaster).chain(children(postmaster)) {
             let mut set = command(self.switch_user, "prlimit".as_ref());
-            let set = set.args(["--pid", &pid.to_string(), limit]).current_dir("/").status();
+            let set = set.args(["--pid", &pid.to_string(), limit]).current_dir("/");
+            let set = set.stderr(Stdio::null()).status();
             // A process that served one connection may have ended meanwhile; its server has not.
             assert!(set.expect("prlimit runs (Debian: util-linux)").success() || pid != postmaster);
         }
@@ -144,7 +154,9 @@ impl Cluster {
     /// Whether the server has ended by itself.
     pub fn is_gone(&self) -> bool {
         let state = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-        self.postmaster().and_then(state).is_none_or(|state| state.contains(") Z "))
+        self.postmaster()
+            .and_then(state)
+            .is_none_or(|state| state.contains(") Z "))
     }
 }
 
@@ -168,7 +180,9 @@ fn command(switch_user: &[&str], program: &Path) -> Command {
 fn children(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let text = std::fs::read_to_string(path).expect("a list of processes");
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    text.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 /// The newest installed server, or the one that `EINKLANG_TEST_PG_BIN` names.
@@ -176,10 +190,19 @@ fn binaries() -> PathBuf {
     if let Some(given) = std::env::var_os("EINKLANG_TEST_PG_BIN") {
         return given.into();
     }
-    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let versions = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let bin = |version: u32| Path::new("/usr/lib/postgresql").join(version.to_string()).join("bin");
-    let newest = versions.filter(|version| bin(*version).join("initdb").exists()).max();
+    let bin = |version: u32| {
+        Path::new("/usr/lib/postgresql")
+            .join(version.to_string())
+            .join("bin")
+    };
+    let newest = versions
+        .filter(|version| bin(*version).join("initdb").exists())
+        .max();
     newest.map(bin).expect(
         "these tests need PostgreSQL 15 or newer: install it (Debian: apt-get install postgresql) or let \
          EINKLANG_TEST_PG_BIN name the folder that holds initdb and pg_ctl",

@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn is_felt(load: &Load) {
     load.until("answers while there is no database", |known| {
-        known.count("click", Phase::During, PLAIN) >= 30 && known.count("postback", Phase::During, LATER) >= 30
+        known.count("click", Phase::During, PLAIN) >= 30
+            && known.count("postback", Phase::During, LATER) >= 30
     })
     .await;
 }
@@ -48,7 +49,14 @@ async fn postgresql_is_away_for_a_while() {
     cluster.control_beside(&["start"]).await;
     load.fault_ends();
     let known = load.finish(&server).await;
-    settle("PostgreSQL stopped for a while", &site, server, &known, Exact::CommitsLost).await;
+    settle(
+        "PostgreSQL stopped for a while",
+        &site,
+        server,
+        &known,
+        Exact::CommitsLost,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +75,9 @@ async fn a_full_disk_under_postgresql() {
             look.tick().await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("PostgreSQL ends");
+    tokio::time::timeout(PATIENCE, gone)
+        .await
+        .expect("PostgreSQL ends");
     is_felt(&load).await;
     cluster.control_beside(&["start"]).await;
     load.fault_ends();

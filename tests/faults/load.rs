@@ -104,7 +104,10 @@ impl Course {
 
     fn note(&self, kind: &'static str, phase: Phase, outcome: &str, change: impl FnOnce(&mut Known)) {
         let mut known = self.known();
-        *known.answers.entry((kind, phase, outcome.to_owned())).or_default() += 1;
+        *known
+            .answers
+            .entry((kind, phase, outcome.to_owned()))
+            .or_default() += 1;
         change(&mut known);
         drop(known);
         self.changed.notify_waiters();
@@ -182,7 +185,11 @@ impl Load {
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
             let known = self.course.known();
-            panic!("{what}: not in {PATIENCE:?}; {:?}\n{}", known.wrong, known.figures());
+            panic!(
+                "{what}: not in {PATIENCE:?}; {:?}\n{}",
+                known.wrong,
+                known.figures()
+            );
         }
     }
 
@@ -202,7 +209,11 @@ impl Load {
         for (order, token) in std::mem::take(&mut known.open) {
             let answer = shop.get(&postback(&token, &order)).await;
             let outcome = answer.member("outcome");
-            assert!(matches!(outcome.as_str(), RECORDED | DUPLICATE), "{}", answer.text());
+            assert!(
+                matches!(outcome.as_str(), RECORDED | DUPLICATE),
+                "{}",
+                answer.text()
+            );
             known.orders.insert(order, answer.member("conversion_id"));
         }
         let shown = &known.wrong[..known.wrong.len().min(SHOWN)];
@@ -273,14 +284,18 @@ impl Client {
         let request = caller.request(Method::GET, target).timeout(HANG);
         let answered = async {
             let response = request.send().await?;
-            let (status, headers): (u16, HeaderMap) = (response.status().as_u16(), response.headers().clone());
+            let (status, headers): (u16, HeaderMap) =
+                (response.status().as_u16(), response.headers().clone());
             Ok::<Answer, reqwest::Error>(Answer::new(status, headers, response.bytes().await?.to_vec()))
         };
         match answered.await {
             Ok(answer) => Some(answer),
             Err(error) => {
                 if error.is_timeout() {
-                    self.course.known().wrong.push(format!("a request hung: {error:?}"));
+                    self.course
+                        .known()
+                        .wrong
+                        .push(format!("a request hung: {error:?}"));
                 }
                 None
             }
@@ -290,11 +305,17 @@ impl Client {
     async fn click(&mut self, declines: bool) {
         let (phase, ..) = self.course.now();
         let consent = if declines { "denied" } else { "granted" };
-        let answer = self.ask(&self.visitor, &format!("/c/Ab3xK9?consent={consent}")).await;
+        let answer = self
+            .ask(&self.visitor, &format!("/c/Ab3xK9?consent={consent}"))
+            .await;
         let kind = if declines { "declined" } else { "click" };
         let Some(answer) = answer else {
             return self.course.note(kind, phase, NOTHING, |known| {
-                *(if declines { &mut known.unheard_declined } else { &mut known.unheard }) += 1;
+                *(if declines {
+                    &mut known.unheard_declined
+                } else {
+                    &mut known.unheard
+                }) += 1;
             });
         };
         let location = answer.header("location").unwrap_or_default();
@@ -307,7 +328,9 @@ impl Client {
         };
         self.course.note(kind, phase, outcome, |known| {
             if !right || (declines && token.is_some()) {
-                known.wrong.push(format!("{kind}: {} {location:?}", answer.status));
+                known
+                    .wrong
+                    .push(format!("{kind}: {} {location:?}", answer.status));
             }
             *match (declines, &token) {
                 (true, _) => &mut known.declined,
@@ -320,7 +343,11 @@ impl Client {
 
     async fn order(&mut self) {
         let again = self.open.is_some();
-        let reserve = if self.course.now().0 == Phase::Before { RESERVE } else { 0 };
+        let reserve = if self.course.now().0 == Phase::Before {
+            RESERVE
+        } else {
+            0
+        };
         let next = self.open.take().or_else(|| {
             if self.tokens.len() <= reserve {
                 return None;
@@ -341,21 +368,31 @@ impl Client {
             self.open = Some((order, token));
             return self.course.note("postback", phase, LATER, |known| {
                 if !right {
-                    known.wrong.push(format!("503 without a word when to come again: {}", answer.text()));
+                    known.wrong.push(format!(
+                        "503 without a word when to come again: {}",
+                        answer.text()
+                    ));
                 }
             });
         }
         let outcome = answer.member("outcome");
         let right = answer.status == 200 && (outcome == RECORDED || (again && outcome == DUPLICATE));
-        self.course.note("postback", phase, if right { &outcome } else { "wrong" }, |known| {
-            if !right {
-                known.wrong.push(format!("postback: {} {}", answer.status, answer.text()));
-            }
-            if phase == Phase::After && outcome == RECORDED {
-                known.back_after.get_or_insert_with(|| since.elapsed());
-            }
-            known.orders.insert(order, answer.member("conversion_id"));
-        });
+        self.course.note(
+            "postback",
+            phase,
+            if right { &outcome } else { "wrong" },
+            |known| {
+                if !right {
+                    known
+                        .wrong
+                        .push(format!("postback: {} {}", answer.status, answer.text()));
+                }
+                if phase == Phase::After && outcome == RECORDED {
+                    known.back_after.get_or_insert_with(|| since.elapsed());
+                }
+                known.orders.insert(order, answer.member("conversion_id"));
+            },
+        );
     }
 }
 

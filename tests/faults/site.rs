@@ -292,7 +292,9 @@ impl Server {
     pub fn stop(mut self) -> String {
         let ended = self.child.try_wait().expect("its state");
         assert!(ended.is_none(), "it ended with {ended:?}: {}", self.log.text());
-        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status();
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.pid().to_string()])
+            .status();
         assert!(asked.expect("kill runs").success());
         let ended = self.child.wait().expect("it ends");
         if let Some(reading) = self.log.reading.take() {
@@ -312,7 +314,9 @@ impl Drop for Server {
         }
         // After `stop` there is nothing left to kill; in a test that failed there is.
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
-            let _ = Command::new("kill").args(["-KILL", &self.pid().to_string()]).status();
+            let _ = Command::new("kill")
+                .args(["-KILL", &self.pid().to_string()])
+                .status();
         }
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -321,7 +325,9 @@ impl Drop for Server {
 
 /// Sets a soft limit of a process (util-linux).
 fn set_limit(pid: u32, limit: &str) {
-    let set = Command::new("prlimit").args(["--pid", &pid.to_string(), limit]).status();
+    let set = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), limit])
+        .status();
     assert!(
         set.expect("prlimit runs (Debian: util-linux)").success(),
         "{limit} was not set for {pid}"

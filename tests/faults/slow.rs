@@ -90,7 +90,10 @@ async fn slow_heads_and_bodies() {
     let known = load.finish(&server).await;
     let (after, _) = server.memory();
     println!("{count} slow connections ended {endings:?}; memory {before} KiB before and {after} KiB after");
-    assert_eq!(endings, [("408".to_owned(), count / 2), ("closed".to_owned(), count / 2)].into());
+    assert_eq!(
+        endings,
+        [("408".to_owned(), count / 2), ("closed".to_owned(), count / 2)].into()
+    );
     goes_on(&known);
     settle("slow heads and bodies", &site, server, &known, Exact::Yes).await;
 }
@@ -98,8 +101,17 @@ async fn slow_heads_and_bodies() {
 /// Nobody else felt it.
 fn goes_on(known: &crate::load::Known) {
     let during = |kind, outcome| known.count(kind, Phase::During, outcome);
-    assert!(during("click", TOKEN) >= 20 && during("postback", RECORDED) >= 20, "{}", known.figures());
-    assert_eq!(during("click", PLAIN) + during("postback", LATER), 0, "{}", known.figures());
+    assert!(
+        during("click", TOKEN) >= 20 && during("postback", RECORDED) >= 20,
+        "{}",
+        known.figures()
+    );
+    assert_eq!(
+        during("click", PLAIN) + during("postback", LATER),
+        0,
+        "{}",
+        known.figures()
+    );
 }
 
 /// Sends a beginning and then as much as the server takes, up to so many bytes; returns how that ended and what was said.
@@ -123,7 +135,9 @@ async fn be_huge(mut client: TcpStream, beginning: Vec<u8>, chunk: Vec<u8>, byte
             () = ended => {}
         }
     });
-    closed.await.expect("a connection that sends too much is still open");
+    closed
+        .await
+        .expect("a connection that sends too much is still open");
     said
 }
 
@@ -140,11 +154,19 @@ async fn huge_heads_and_bodies() {
     for number in 0..each * 3 {
         let client = connect(server.address(), number).await;
         let (kind, beginning, chunk) = match number % 3 {
-            0 => ("one long header", [GET, b"X-Long: "].concat(), vec![b'x'; 64 << 10]),
+            0 => (
+                "one long header",
+                [GET, b"X-Long: "].concat(),
+                vec![b'x'; 64 << 10],
+            ),
             1 => ("many headers", GET.to_vec(), b"X-Many: some\r\n".repeat(4_096)),
             _ => {
                 let chunk = [&b"10000\r\n"[..], &vec![b' '; 64 << 10], b"\r\n"].concat();
-                ("long body", [POST, b"Transfer-Encoding: chunked\r\n\r\n"].concat(), chunk)
+                (
+                    "long body",
+                    [POST, b"Transfer-Encoding: chunked\r\n\r\n"].concat(),
+                    chunk,
+                )
             }
         };
         huge.spawn(async move { (kind, be_huge(client, beginning, chunk, megabytes).await) });
@@ -155,7 +177,10 @@ async fn huge_heads_and_bodies() {
         *endings.entry((kind, ending(&said))).or_default() += 1;
         if kind == "long body" && !said.is_empty() {
             let text = String::from_utf8_lossy(&said);
-            assert!(text.contains("application/problem+json") && text.contains("too_large"), "{text}");
+            assert!(
+                text.contains("application/problem+json") && text.contains("too_large"),
+                "{text}"
+            );
         }
     }
     load.fault_ends();
@@ -185,7 +210,8 @@ async fn no_file_descriptor_is_left() {
     // The guard file cannot be opened, so nothing is signed; what needs no new descriptor goes on.
     server.logs("nothing is signed", 2).await;
     load.until("answers without descriptors", |known| {
-        known.count("click", Phase::During, TOKEN) >= 60 && known.count("postback", Phase::During, RECORDED) >= 40
+        known.count("click", Phase::During, TOKEN) >= 60
+            && known.count("postback", Phase::During, RECORDED) >= 40
     })
     .await;
     // Whoever comes now waits in the system's queue until a connection ends.
@@ -217,7 +243,8 @@ async fn more_than_the_queue_holds() {
     load.fault_begins();
     load.add(&server, if is_full() { 450 } else { 150 }, None);
     load.until("a full queue", |known| {
-        known.count("click", Phase::During, PLAIN) >= 500 && known.count("postback", Phase::During, LATER) >= 100
+        known.count("click", Phase::During, PLAIN) >= 500
+            && known.count("postback", Phase::During, LATER) >= 100
     })
     .await;
     load.fault_ends();

@@ -78,12 +78,16 @@ both!(a_clock_that_was_a_day_behind, async |app: &TestApp| {
     let Click { token, answer, .. } = app.click(LINK, "consent=granted").await;
     assert_eq!(answer.status, 302);
     let yesterday = token.expect("a token");
-    order(app, &yesterday, "B-3").await.is(200, "recorded", "accepted");
+    order(app, &yesterday, "B-3")
+        .await
+        .is(200, "recorded", "accepted");
     is_one_history(app).await;
 
     app.clock.advance_seconds(DAY);
     order(app, &today, "B-2").await.is(200, "recorded", "accepted");
-    order(app, &yesterday, "B-3").await.is(200, "duplicate", "duplicate");
+    order(app, &yesterday, "B-3")
+        .await
+        .is(200, "duplicate", "duplicate");
     assert_eq!(app.ledger.count("conversion", "1 = 1").await, 3);
     is_one_history(app).await;
 });
@@ -98,25 +102,28 @@ async fn signed(app: &TestApp, at_s: i64) -> (u16, String, String) {
     app.anonymous().get(&target).await.verdict()
 }
 
-both!(what_is_dated_by_the_right_clock_is_refused_by_a_wrong_one, async |app: &TestApp| {
-    let now_s = app.clock.now_s();
-    let manager = app.holder(&app.token_for(world::MANAGER).await);
-    let refused = (401, "refused".to_owned(), "unauthenticated".to_owned());
-    for (jump, right) in [(DAY, false), (-DAY, true), (-DAY, false), (DAY, true)] {
-        app.clock.advance_seconds(jump);
-        let status = manager.get("/v1/campaigns").await.status;
-        if right {
-            let without_token = (422, "refused".to_owned(), "no_token".to_owned());
-            assert_eq!(signed(app, now_s).await, without_token);
-            assert_eq!(status, 200, "the bearer token holds again");
-        } else {
-            assert_eq!(signed(app, now_s).await, refused);
-            assert_eq!(status, 401, "a bearer token out of its time");
+both!(
+    what_is_dated_by_the_right_clock_is_refused_by_a_wrong_one,
+    async |app: &TestApp| {
+        let now_s = app.clock.now_s();
+        let manager = app.holder(&app.token_for(world::MANAGER).await);
+        let refused = (401, "refused".to_owned(), "unauthenticated".to_owned());
+        for (jump, right) in [(DAY, false), (-DAY, true), (-DAY, false), (DAY, true)] {
+            app.clock.advance_seconds(jump);
+            let status = manager.get("/v1/campaigns").await.status;
+            if right {
+                let without_token = (422, "refused".to_owned(), "no_token".to_owned());
+                assert_eq!(signed(app, now_s).await, without_token);
+                assert_eq!(status, 200, "the bearer token holds again");
+            } else {
+                assert_eq!(signed(app, now_s).await, refused);
+                assert_eq!(status, 401, "a bearer token out of its time");
+            }
+            // An API key has no time, and neither have quotas.
+            assert_eq!(app.manager().get("/v1/campaigns").await.status, 200);
         }
-        // An API key has no time, and neither have quotas.
-        assert_eq!(app.manager().get("/v1/campaigns").await.status, 200);
     }
-});
+);
 
 async fn purged_classes(app: &TestApp) -> usize {
     let ended = app.purger().run(true, &|_| {}).await.expect("purged");
@@ -126,17 +133,20 @@ async fn purged_classes(app: &TestApp) -> usize {
     report.classes.len()
 }
 
-both!(a_purge_that_was_dated_ahead_does_not_keep_the_next_from_running, async |app: &TestApp| {
-    let token = app.token(LINK).await;
-    order(app, &token, "D-1").await.is(200, "recorded", "accepted");
-    app.clock.advance_seconds(DAY);
-    assert!(purged_classes(app).await > 0);
-    app.clock.advance_seconds(-DAY);
-    assert!(purged_classes(app).await > 0, "the last run lies ahead");
-    assert_eq!(purged_classes(app).await, 0, "once a day");
-    let rows = [
-        app.ledger.count("click", "1 = 1").await,
-        app.ledger.count("conversion", "1 = 1").await,
-    ];
-    assert_eq!(rows, [1, 1], "what has days left stays");
-});
+both!(
+    a_purge_that_was_dated_ahead_does_not_keep_the_next_from_running,
+    async |app: &TestApp| {
+        let token = app.token(LINK).await;
+        order(app, &token, "D-1").await.is(200, "recorded", "accepted");
+        app.clock.advance_seconds(DAY);
+        assert!(purged_classes(app).await > 0);
+        app.clock.advance_seconds(-DAY);
+        assert!(purged_classes(app).await > 0, "the last run lies ahead");
+        assert_eq!(purged_classes(app).await, 0, "once a day");
+        let rows = [
+            app.ledger.count("click", "1 = 1").await,
+            app.ledger.count("conversion", "1 = 1").await,
+        ];
+        assert_eq!(rows, [1, 1], "what has days left stays");
+    }
+);
