@@ -129,7 +129,7 @@ impl Cluster {
     }
 
     /// The same beside the load, whose threads it does not hold.
-    pub async fn control_beside(&self, words: &[&str]) {
+    pub fn control_beside(&self, words: &[&str]) {
         tokio::task::block_in_place(|| self.control(words));
     }
 

@@ -28,7 +28,7 @@ async fn postgresql_is_started_again() {
         let server = site.serve(&[]);
         let load = Load::start(&server).await;
         load.fault_begins();
-        cluster.control_beside(&["restart", "-m", mode]).await;
+        cluster.control_beside(&["restart", "-m", mode]);
         load.fault_ends();
         let known = load.finish(&server).await;
         let fault = format!("PostgreSQL restarted, -m {mode}");
@@ -44,9 +44,9 @@ async fn postgresql_is_away_for_a_while() {
     let server = site.serve(&[]);
     let load = Load::start(&server).await;
     load.fault_begins();
-    cluster.control_beside(&["stop", "-m", "fast"]).await;
+    cluster.control_beside(&["stop", "-m", "fast"]);
     is_felt(&load).await;
-    cluster.control_beside(&["start"]).await;
+    cluster.control_beside(&["start"]);
     load.fault_ends();
     let known = load.finish(&server).await;
     settle(
@@ -79,7 +79,7 @@ async fn a_full_disk_under_postgresql() {
         .await
         .expect("PostgreSQL ends");
     is_felt(&load).await;
-    cluster.control_beside(&["start"]).await;
+    cluster.control_beside(&["start"]);
     load.fault_ends();
     let known = load.finish(&server).await;
     settle("disk full, PostgreSQL", &site, server, &known, Exact::CommitsLost).await;

@@ -57,7 +57,8 @@ async fn a_full_disk_beside_sqlite() {
     load.fault_ends();
     room_again(&server);
     let known = load.finish(&server).await;
-    settle("disk full, SQLite", &site, server, &known, Exact::Yes).await;
+    let log = settle("disk full, SQLite", &site, server, &known, Exact::Yes).await;
+    assert!(log.contains("SQLite 778"), "the log says what failed: a write");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,14 +115,19 @@ async fn a_small_file_system_that_is_really_full() {
     load.fault_ends();
     fs::remove_file(filler).expect("removed");
     let known = load.finish(&server).await;
-    settle("file system full, SQLite", &site, server, &known, Exact::Yes).await;
+    let log = settle("file system full, SQLite", &site, server, &known, Exact::Yes).await;
+    assert!(
+        log.contains("SQLite 13"),
+        "the log says what failed: the disk is full"
+    );
 }
 
-/// Takes away the right to write to something in the data folder.
-fn forbid(site: &Site, name: &str, mode: u32) {
+/// Changes the mode of something in the data folder; returns the one before.
+fn change_mode(site: &Site, name: &str, mode: u32) -> u32 {
     let path = site.data().join(name);
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode))
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let before = fs::metadata(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("changed");
+    before.permissions().mode()
 }
 
 /// Starts a server that has to refuse, as it is and for ten seconds at most; returns what it said.
@@ -162,11 +168,11 @@ async fn a_start_on_what_cannot_be_written() {
                 fs::remove_file(file.path()).expect("removed");
             }
         }
-        forbid(&site, name, mode);
+        let before = change_mode(&site, name, mode);
         let said = refuses_to_start(&site);
         println!("not writable: {name:?}: {}", said.trim());
         assert!(said.to_lowercase().contains(says), "{name}: {said}");
-        forbid(&site, name, 0o755);
+        change_mode(&site, name, before);
         site.serve(&[]).stop();
     }
 }

@@ -1,7 +1,10 @@
 //! The server's clock jumps by a day, ahead or back, over the end of a month, and is put right again: what is decided
 //! meanwhile is decided on the safe side, nothing is stored twice, and no history is signed twice.
 
+use std::sync::Arc;
+
 use einklang::domain::keys::{hmac_sha256, sha256};
+use einklang::flow::audit::days::ClosedDays;
 use einklang::flow::retention::PurgeEnd;
 use serde_json::json;
 
@@ -148,5 +151,23 @@ both!(
             app.ledger.count("conversion", "1 = 1").await,
         ];
         assert_eq!(rows, [1, 1], "what has days left stays");
+    }
+);
+
+both!(
+    a_day_that_was_closed_too_early_is_named_by_the_search,
+    async |app: &TestApp| {
+        let days = ClosedDays::new(Arc::clone(&app.live));
+        app.click(LINK, "consent=denied").await;
+        app.clock.advance_seconds(DAY);
+        assert_eq!(days.enter().await.expect("entered"), 1);
+        app.clock.advance_seconds(-DAY);
+        app.click(LINK, "consent=denied").await;
+        app.clock.advance_seconds(DAY);
+        assert_eq!(days.enter().await.expect("looked"), 0, "a day is entered once");
+        app.keep_logs().await;
+        let report = app.checks().run().await.expect("searched");
+        let kinds: Vec<&str> = report.findings.iter().map(|one| one.kind.code()).collect();
+        assert_eq!(kinds, ["count_differs"], "{:#?}", report.findings);
     }
 );
