@@ -1,5 +1,7 @@
 //! What is stored against what was acknowledged, and what a run showed.
 
+use std::time::Duration;
+
 use crate::is_full;
 use crate::load::Known;
 use crate::site::{Server, Site};
@@ -8,6 +10,9 @@ use crate::site::{Server, Site};
 /// 5,000 slow connections hold up to 22 KiB each.
 const MEMORY_KIB: u64 = 150 * 1_024;
 const FULL_MEMORY_KIB: u64 = 256 * 1_024;
+
+/// How long it may take to come back, on a busy machine.
+const BACK: Duration = Duration::from_secs(10);
 
 /// How exactly rows can be known from answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +40,7 @@ pub async fn settle(fault: &str, site: &Site, server: Server, known: &Known, exa
     let untracked = count(ledger.events("stat_untracked", "1 = 1").await);
     let counted = count(ledger.events("stat_hour", "outcome = 'click'").await);
     let confirmed = count(ledger.events("stat_hour", "outcome = 'confirmed'").await);
+    let back = known.back_after.expect("it came back");
     println!(
         "{fault}\n{}  stored   {clicks} clicks for {} tokens, {conversions} conversions for {} orders acknowledged, \
          {untracked} untracked counted for {} visitors who were sent on without a token\n  memory   {} MiB at the end, {} MiB \
@@ -45,8 +51,9 @@ pub async fn settle(fault: &str, site: &Site, server: Server, known: &Known, exa
         known.declined + known.plain,
         now / 1_024,
         peak / 1_024,
-        known.back_after.expect("it came back"),
+        back,
     );
+    assert!(back < BACK, "{back:?}");
     // Clicks: every token's is there. Declined ones are none of them, or there would be more.
     let unsure = known.unheard + if exact == Exact::Yes { 0 } else { known.plain };
     assert!(

@@ -79,20 +79,21 @@ impl Cluster {
             format!("CREATE ROLE {OWNER} LOGIN NOSUPERUSER NOBYPASSRLS"),
             format!("GRANT pg_monitor TO {OWNER}"),
         ] {
-            cluster.execute(sql).await;
+            cluster.execute("postgres", sql).await;
         }
         cluster
     }
 
     /// Makes an empty database; returns its URL.
     pub async fn new_database(&self, name: &str) -> String {
-        self.execute(format!("CREATE DATABASE {name} OWNER {OWNER}"))
+        self.execute("postgres", format!("CREATE DATABASE {name} OWNER {OWNER}"))
             .await;
         format!("postgres://{OWNER}@127.0.0.1:{}/{name}", self.port)
     }
 
-    async fn execute(&self, sql: String) {
-        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
+    /// One statement of the administrator's, whom no wall holds.
+    pub async fn execute(&self, database: &str, sql: String) {
+        let url = format!("postgres://postgres@127.0.0.1:{}/{database}", self.port);
         let options: sqlx::postgres::PgConnectOptions = url.parse().expect("a URL");
         let mut connection = options
             .disable_statement_logging()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::account::{Exact, settle};
 use crate::cluster::Cluster;
-use crate::load::{LATER, Load, PLAIN, Phase};
+use crate::load::{LATER, Load, PLAIN, Phase, RECORDED};
 use crate::site::Site;
 use crate::turn;
 
@@ -83,4 +83,50 @@ async fn a_full_disk_under_postgresql() {
     load.fault_ends();
     let known = load.finish(&server).await;
     settle("disk full, PostgreSQL", &site, server, &known, Exact::CommitsLost).await;
+}
+
+/// The length of a file of PostgreSQL's write-ahead log, which is made before it is needed.
+const WAL_FILE: u64 = 16 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_of_postgresql_that_cannot_grow() {
+    let _turn = turn().await;
+    let cluster = Cluster::start().await;
+    let site = Site::postgres(cluster.new_database("grown").await);
+    // Clicks of nobody, longer than a file of the write-ahead log, and their removal: the room they leave is used only after
+    // a VACUUM, so that the next click needs more.
+    for sql in [
+        "INSERT INTO click SELECT 999, extract(epoch FROM now())::bigint * 256 + n, gen_random_uuid(), 1, 1, 1, 1, 1, 1, 1, 1, \
+         1, false, decode(repeat('00', 400), 'hex') FROM generate_series(1, 60000) AS n",
+        "DELETE FROM click WHERE tenant = 999",
+        "CHECKPOINT",
+    ] {
+        cluster.execute("grown", sql.to_owned()).await;
+    }
+    let server = site.serve(&[]);
+    let load = Load::start(&server).await;
+    load.fault_begins();
+    cluster.limit(&format!("--fsize={WAL_FILE}:"));
+    // What needs no more room goes on beside it.
+    load.until("clicks without room", |known| {
+        known.count("click", Phase::During, PLAIN) >= 60
+            && known.count("postback", Phase::During, RECORDED) >= 1
+    })
+    .await;
+    load.fault_ends();
+    cluster.limit("--fsize=unlimited:");
+    let known = load.finish(&server).await;
+    assert_eq!(
+        known.count("postback", Phase::During, LATER),
+        0,
+        "orders have room"
+    );
+    settle(
+        "PostgreSQL's table of clicks cannot grow",
+        &site,
+        server,
+        &known,
+        Exact::CommitsLost,
+    )
+    .await;
 }
