@@ -136,13 +136,25 @@ impl Cluster {
 
     /// Sets a limit of the server and each of its processes.
     pub fn limit(&self, limit: &str) {
+        self.each(|pid| vec!["prlimit".to_owned(), "--pid".to_owned(), pid, limit.to_owned()]);
+    }
+
+    /// Sends the server and each of its processes a signal.
+    pub fn signal(&self, signal: &str) {
+        self.each(|pid| vec!["kill".to_owned(), format!("-{signal}"), pid]);
+    }
+
+    fn each(&self, words: impl Fn(String) -> Vec<String>) {
         let postmaster = self.postmaster().expect("it runs");
         for pid in std::iter::once(postmaster).chain(children(postmaster)) {
-            let mut set = command(self.switch_user, "prlimit".as_ref());
-            let set = set.args(["--pid", &pid.to_string(), limit]).current_dir("/");
-            let set = set.stderr(Stdio::null()).status();
-            // A process that served one connection may have ended meanwhile; its server has not.
-            assert!(set.expect("prlimit runs (Debian: util-linux)").success() || pid != postmaster);
+            let words = words(pid.to_string());
+            let mut command = command(self.switch_user, words[0].as_ref());
+            let done = command.args(&words[1..]).current_dir("/").stderr(Stdio::null());
+            // A process that served one connection may have ended meanwhile; the server has not.
+            let done = done
+                .status()
+                .expect("prlimit and kill run (Debian: util-linux, procps)");
+            assert!(done.success() || pid != postmaster, "{words:?}");
         }
     }
 

@@ -11,10 +11,10 @@ use crate::turn;
 /// How long PostgreSQL may take to end when it cannot write.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn is_felt(load: &Load) {
+async fn is_felt(load: &Load, by: usize) {
     load.until("answers while there is no database", |known| {
-        known.count("click", Phase::During, PLAIN) >= 30
-            && known.count("postback", Phase::During, LATER) >= 30
+        known.count("click", Phase::During, PLAIN) >= by
+            && known.count("postback", Phase::During, LATER) >= by
     })
     .await;
 }
@@ -45,12 +45,31 @@ async fn postgresql_is_away_for_a_while() {
     let load = Load::start(&server).await;
     load.fault_begins();
     cluster.control_beside(&["stop", "-m", "fast"]);
-    is_felt(&load).await;
+    is_felt(&load, 30).await;
     cluster.control_beside(&["start"]);
     load.fault_ends();
     let known = load.finish(&server).await;
     settle(
         "PostgreSQL stopped for a while",
+        &site,
+        server,
+        &known,
+        Exact::CommitsLost,
+    )
+    .await;
+
+    // It neither answers nor ends: nobody waits longer than the ledger does.
+    let site = Site::postgres(cluster.new_database("silent").await);
+    let server = site.serve(&[]);
+    let load = Load::start(&server).await;
+    load.fault_begins();
+    cluster.signal("STOP");
+    is_felt(&load, 6).await;
+    cluster.signal("CONT");
+    load.fault_ends();
+    let known = load.finish(&server).await;
+    settle(
+        "PostgreSQL falls silent",
         &site,
         server,
         &known,
@@ -78,7 +97,7 @@ async fn a_full_disk_under_postgresql() {
     tokio::time::timeout(PATIENCE, gone)
         .await
         .expect("PostgreSQL ends");
-    is_felt(&load).await;
+    is_felt(&load, 30).await;
     cluster.control_beside(&["start"]);
     load.fault_ends();
     let known = load.finish(&server).await;

@@ -153,6 +153,7 @@ impl Load {
                 tokens: Vec::new(),
                 open: None,
                 made: 0,
+                in_need: false,
             };
             self.clients.push(tokio::spawn(client.run()));
         }
@@ -257,6 +258,8 @@ struct Client {
     /// An order whose outcome is not known.
     open: Option<(String, String)>,
     made: usize,
+    /// The last visitor who agreed brought no token.
+    in_need: bool,
 }
 
 impl Client {
@@ -338,16 +341,16 @@ impl Client {
                 (false, None) => &mut known.plain,
             } += 1;
         });
+        if !declines {
+            self.in_need = token.is_none();
+        }
         self.tokens.extend(token);
     }
 
     async fn order(&mut self) {
         let again = self.open.is_some();
-        let reserve = if self.course.now().0 == Phase::Before {
-            RESERVE
-        } else {
-            0
-        };
+        // While tokens come some are kept, for when none do.
+        let reserve = if self.in_need { 0 } else { RESERVE };
         let next = self.open.take().or_else(|| {
             if self.tokens.len() <= reserve {
                 return None;
