@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use tokio::sync::OnceCell;
 
 /// Whom the database belongs to: no superuser, so that the second wall holds.
 const OWNER: &str = "einklang";
@@ -27,12 +28,20 @@ pub struct Cluster {
     folder: PathBuf,
     port: u16,
     switch_user: &'static [&'static str],
-    keeper: Child,
+    /// Holds the pipe that keeps the server running.
+    _keeper: Child,
 }
 
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+
 impl Cluster {
+    /// The cluster of all tests, which take turns; each leaves it running.
+    pub async fn get() -> &'static Self {
+        CLUSTER.get_or_init(Self::start).await
+    }
+
     /// Makes and starts one.
-    pub async fn start() -> Self {
+    async fn start() -> Self {
         let bin = binaries();
         let folder = tempfile::tempdir().expect("a folder").keep();
         let is_root = std::fs::metadata("/proc/self").expect("/proc").uid() == 0;
@@ -62,7 +71,7 @@ impl Cluster {
             bin,
             folder,
             switch_user,
-            keeper,
+            _keeper: keeper,
         };
         drop(listener);
         let data = cluster.folder.join("data");
@@ -170,13 +179,6 @@ impl Cluster {
         self.postmaster()
             .and_then(state)
             .is_none_or(|state| state.contains(") Z "))
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
     }
 }
 

@@ -22,7 +22,7 @@ async fn is_felt(load: &Load, by: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgresql_is_started_again() {
     let _turn = turn().await;
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::get().await;
     for mode in ["fast", "immediate"] {
         let site = Site::postgres(cluster.new_database(mode).await);
         let server = site.serve(&[]);
@@ -39,7 +39,7 @@ async fn postgresql_is_started_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgresql_is_away_for_a_while() {
     let _turn = turn().await;
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::get().await;
     let site = Site::postgres(cluster.new_database("away").await);
     let server = site.serve(&[]);
     let load = Load::start(&server).await;
@@ -81,7 +81,7 @@ async fn postgresql_is_away_for_a_while() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_under_postgresql() {
     let _turn = turn().await;
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::get().await;
     let site = Site::postgres(cluster.new_database("room").await);
     let server = site.serve(&[]);
     let load = Load::start(&server).await;
@@ -110,7 +110,7 @@ const WAL_FILE: u64 = 16 << 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_of_postgresql_that_cannot_grow() {
     let _turn = turn().await;
-    let cluster = Cluster::start().await;
+    let cluster = Cluster::get().await;
     let site = Site::postgres(cluster.new_database("grown").await);
     // Clicks of nobody, longer than a file of the write-ahead log, and their removal: the room they leave is used only after
     // a VACUUM, so that the next click needs more.
