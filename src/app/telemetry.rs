@@ -17,6 +17,9 @@ pub fn log(filter: &str, format: LogFormat) {
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let mut lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // A line that cannot be written, on a full disk or to a reader that is gone, is lost. To complain of that on the same
+        // standard error panics, and the note of that panic ends the process.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     if !std::io::stderr().is_terminal() {
         // Colours are for people; in a file they only hide what is searched for.

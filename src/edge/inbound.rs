@@ -44,7 +44,7 @@ impl Inbound {
             request.uri().clone(),
             request.headers().clone(),
         );
-        let body = body(request, &()).await?;
+        let body = body(request).await?;
         Ok(Self {
             sec_gpc: sec_gpc(&headers),
             method,

@@ -98,7 +98,7 @@ async fn create(
     if media_type(request.headers()) != Some("application/json") {
         return Err(Problem::new(Reason::UnsupportedMediaType));
     }
-    let bytes: Bytes = body(request, &()).await?;
+    let bytes: Bytes = body(request).await?;
     let read: OpenDsrRequest = parse_json(&bytes)?;
     let source = if old_names {
         RequestSource::OpenGdpr

@@ -4,10 +4,12 @@
 
 use std::error::Error;
 
+use axum::RequestExt;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use super::listener::BodyTimedOut;
@@ -45,26 +47,37 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if media_type(request.headers()) != Some("application/json") {
             return Err(Problem::new(Reason::UnsupportedMediaType));
         }
-        let bytes = body(request, state).await?;
+        let bytes = body(request).await?;
         parse_json(&bytes).map(Json)
     }
 }
 
-/// The body, within the limit and in time.
-pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
-        if causes(&rejection).any(<dyn Error>::is::<BodyTimedOut>) {
-            return Problem::new(Reason::Timeout);
+/// The body, within the limit and in time, put together as it comes. A part that is kept would keep the whole buffer that it was
+/// read into: a client that sends byte by byte would have 8 KiB of memory for each.
+pub async fn body(request: Request) -> Result<Bytes, Problem> {
+    let mut body = request.into_limited_body();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unread(&error))?;
+        if let Ok(part) = frame.into_data() {
+            whole.extend_from_slice(&part);
         }
-        match rejection.status().as_u16() {
-            413 => Problem::new(Reason::TooLarge),
-            _ => Problem::new(Reason::InvalidRequest),
-        }
-    })
+    }
+    Ok(whole.freeze())
+}
+
+fn unread(error: &axum::Error) -> Problem {
+    if causes(error).any(<dyn Error>::is::<BodyTimedOut>) {
+        return Problem::new(Reason::Timeout);
+    }
+    if causes(error).any(<dyn Error>::is::<LengthLimitError>) {
+        return Problem::new(Reason::TooLarge);
+    }
+    Problem::new(Reason::InvalidRequest)
 }
 
 /// An error and what it came from: the framework wraps the listener's errors.

@@ -321,7 +321,7 @@ impl Form {
         if media_type(request.headers()) != Some("application/x-www-form-urlencoded") {
             return Err(Problem::new(Reason::UnsupportedMediaType));
         }
-        let bytes = body(request, &()).await?;
+        let bytes = body(request).await?;
         let text = std::str::from_utf8(&bytes).map_err(|_| oauth("invalid_request", "body"))?;
         let mut form = Self(Vec::new());
         for (name, value) in pairs::read(text) {

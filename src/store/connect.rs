@@ -8,7 +8,8 @@ use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
@@ -163,6 +164,15 @@ fn open_embedded(options: &SqliteConnectOptions) -> Result<rusqlite::Connection,
     Ok(connection)
 }
 
+/// Whether a connection that comes back to its pool has left its transaction behind. When the disk fails SQLite rolls back by
+/// itself; sqlx then goes on counting that transaction as open, begins the next one as a savepoint within it, and neither
+/// commits nor lets go of what follows. Such a connection is closed.
+async fn has_ended(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A rollback may still be on its way to the connection's thread; this comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 /// The ledger's own connection.
 fn connection_for_batches(connection: &rusqlite::Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -LEDGER_CACHE_KIB)?;
@@ -196,11 +206,13 @@ impl Store {
         let write = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(|connection, _| Box::pin(has_ended(connection)))
             .connect_with(options.clone())
             .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(|connection, _| Box::pin(has_ended(connection)))
             .connect_with(options.clone().pragma("query_only", "ON"))
             .await?;
         let ledger = open_embedded(&options)?;

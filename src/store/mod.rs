@@ -11,6 +11,7 @@ pub mod audit;
 pub mod backup;
 pub mod batch;
 mod campaigns;
+mod cause;
 pub mod cells;
 mod checkpoint;
 pub mod condition;

@@ -28,6 +28,7 @@ mod bad_values;
 mod click;
 mod click_signals;
 mod click_tcf;
+mod clock_jumps;
 mod cmp_flow;
 mod concurrency;
 mod consent;

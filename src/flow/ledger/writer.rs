@@ -125,7 +125,8 @@ impl Writer {
                     return self.one_by_one(jobs).await;
                 }
                 Err(Failed::Store(error)) => {
-                    tracing::error!(%error, "a batch failed");
+                    let cause = error.cause();
+                    tracing::error!(%error, cause, "a batch failed");
                     metrics::counter!("einklang_batches_failed_total").increment(1);
                     break;
                 }
@@ -150,7 +151,8 @@ impl Writer {
                 }
                 Err(Failed::Journal(_)) => replies.push(Err(Unavailable)),
                 Err(Failed::Store(error)) => {
-                    tracing::error!(%error, "a command failed");
+                    let cause = error.cause();
+                    tracing::error!(%error, cause, "a command failed");
                     replies.push(Err(Unavailable));
                 }
             }
