@@ -5,12 +5,13 @@
 //! commits of their own with names that say so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionOptions, TransactionTrait,
 };
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Executor, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor, Row};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use super::audit::pending;
 use super::cells::Rows;
 use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
+use super::primary::{Primary, Timer, Use, too_late};
 use super::scoped::{self, Scoped};
 use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::time_ordered;
@@ -149,11 +151,29 @@ pub struct SqliteBatch {
 /// before is closed, and the database rolls back what it leaves behind.
 pub struct PostgresBatch {
     pub(super) connection: PgConnection,
-    slot: OwnedMutexGuard<Option<PgConnection>>,
+    slot: OwnedMutexGuard<Option<Kept>>,
+    /// Whether a statement is given up after a while.
+    pub(super) impatient: bool,
     /// Written together with the next statement: each costs a trip to the database and back.
     pub(super) waiting: Vec<(Rows, Expected)>,
     pub(super) state: State,
 }
+
+/// A lane's connection between two batches.
+pub(super) struct Kept {
+    pub(super) connection: PgConnection,
+    /// Over when it has lain idle for so long that it may have died.
+    idle: Timer,
+}
+
+/// After so long a lane's connection is asked whether it lives before a batch relies on it: a batch that is one statement
+/// cannot be tried again once it was sent. Under load none is asked.
+const IDLE: Duration = Duration::from_millis(250);
+/// How long a kept connection may take to say that it lives.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Far beyond what a statement takes and callers wait. Where another host may write by then, a lane does not wait longer
+/// for one that went without a word.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How far a batch's transaction is, with the routing version it goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,14 +212,10 @@ impl Batch {
                 let connection = Arc::clone(ledger).lock_owned().await;
                 SqliteBatch::begin(connection, checkpoints.clone(), turn)
             }
-            Pools::Postgres {
-                ledger,
-                ledger_options,
-                ..
-            } => {
+            Pools::Postgres { ledger, primary, .. } => {
                 let slot = ledger.get(lane).ok_or(StoreError::NoLane)?;
                 let slot = Arc::clone(slot).lock_owned().await;
-                PostgresBatch::begin(ledger_options, slot, relied_on).await
+                PostgresBatch::begin(primary, slot, relied_on).await
             }
         }
     }
@@ -317,28 +333,33 @@ impl Drop for SqliteBatch {
 impl PostgresBatch {
     /// Takes the lane's connection, or makes a new one where there is none or it died since the last batch.
     async fn begin(
-        options: &PgConnectOptions,
-        mut slot: OwnedMutexGuard<Option<PgConnection>>,
+        primary: &Primary,
+        mut slot: OwnedMutexGuard<Option<Kept>>,
         relied_on: Option<i64>,
     ) -> Result<Batch, StoreError> {
+        let impatient = primary.may_move();
         let kept = match (slot.take(), relied_on) {
-            (Some(kept), Some(version)) => Some((kept, State::ReliesOn(version))),
-            (Some(mut kept), None) => begin(&mut kept)
+            (Some(kept), Some(version)) => kept
+                .living()
+                .await
+                .map(|connection| (connection, State::ReliesOn(version))),
+            (Some(Kept { mut connection, .. }), None) => within(impatient, begin(&mut connection))
                 .await
                 .ok()
-                .map(|version| (kept, State::Sees(version))),
+                .map(|version| (connection, State::Sees(version))),
             (None, _) => None,
         };
         let (connection, state) = if let Some(kept) = kept {
             kept
         } else {
-            let mut connection = options.connect().await?;
-            let version = begin(&mut connection).await?;
+            let mut connection = primary.connect(Use::Ledger).await?;
+            let version = within(impatient, begin(&mut connection)).await?;
             (connection, State::Sees(version))
         };
         Ok(Batch::Postgres(Self {
             connection,
             slot,
+            impatient,
             waiting: Vec::new(),
             state,
         }))
@@ -349,7 +370,7 @@ impl PostgresBatch {
         let State::ReliesOn(version) = self.state else {
             return Ok(());
         };
-        let seen = begin(&mut self.connection).await?;
+        let seen = within(self.impatient, begin(&mut self.connection)).await?;
         self.state = State::Sees(seen);
         if seen == version {
             Ok(())
@@ -369,15 +390,42 @@ impl PostgresBatch {
     }
 
     async fn run(mut self, end: &'static str) -> Result<(), StoreError> {
-        self.connection.execute(sqlx::raw_sql(end)).await?;
+        let ended = self.connection.execute(sqlx::raw_sql(end));
+        within(self.impatient, ended).await?;
         self.keep();
         Ok(())
     }
 
     /// Puts the connection back for the next batch.
     pub(super) fn keep(mut self) {
-        *self.slot = Some(self.connection);
+        *self.slot = Some(Kept {
+            connection: self.connection,
+            idle: Timer::of(IDLE),
+        });
     }
+}
+
+impl Kept {
+    /// The connection, unless it lay idle and died meanwhile. Nothing was sent on it then.
+    async fn living(mut self) -> Option<PgConnection> {
+        if self.idle.is_over() {
+            let ping = tokio::time::timeout(PING_TIMEOUT, self.connection.ping());
+            ping.await.ok()?.ok()?;
+        }
+        Some(self.connection)
+    }
+}
+
+/// Waits for a statement, but not for ever where another host may write by then.
+pub(super) async fn within<T>(
+    impatient: bool,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    if !impatient {
+        return statement.await;
+    }
+    let limited = tokio::time::timeout(STATEMENT_TIMEOUT, statement);
+    limited.await.unwrap_or_else(|_| Err(too_late()))
 }
 
 /// Begins and reads the routing version in one trip to the database.
