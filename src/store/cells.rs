@@ -13,7 +13,8 @@ use sqlx::{AssertSqlSafe, FromRow, Postgres, Row};
 use uuid::Uuid;
 
 use super::connect::{StoreError, ends_the_connection};
-use super::tx::{Batch, Expected, PostgresBatch, SqliteBatch, within};
+use super::kept::within;
+use super::tx::{Batch, Expected, PostgresBatch, SqliteBatch};
 
 /// One column of many rows.
 #[derive(Debug, Clone)]

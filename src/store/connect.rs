@@ -1,11 +1,14 @@
 //! Opening the database: SQLite by default, PostgreSQL by URL; the same code above either.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
-use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+};
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -15,9 +18,10 @@ use tokio::sync::Mutex;
 
 use super::checkpoint::{Checkpoints, note_pages};
 use super::hosts::Hosts;
+use super::kept::Kept;
 use super::primary::{ACQUIRE_TIMEOUT, Primary, Use};
 use super::scoped::Scoped;
-use super::tx::{Batch, Books, Kept, Reader, Tx};
+use super::tx::{Batch, Books, Reader, Tx};
 use crate::domain::scope::TenantScope;
 
 /// What can go wrong below. Texts name what was attempted, never a value of a row.
@@ -285,6 +289,18 @@ impl Store {
     /// How many migrations are not applied yet.
     pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
         Ok(Migrator::get_pending_migrations(&self.read).await?.len())
+    }
+
+    /// How many of the migrations that this version knows are not applied. Looks and changes nothing; what a newer version
+    /// has applied is no concern of ours: nodes of both serve beside one another while one replaces the other.
+    pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
+        let backend = self.read.get_database_backend();
+        let select = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
+        let rows = self.read.query_all_raw(select).await?;
+        let applied = rows.iter().map(|row| row.try_get("", "version"));
+        let applied: HashSet<String> = applied.collect::<Result<_, _>>()?;
+        let known = Migrator::get_migration_files();
+        Ok(known.iter().filter(|one| !applied.contains(one.name())).count())
     }
 
     /// Begins a managing transaction for a scope.

@@ -21,6 +21,7 @@ mod grants;
 pub mod held;
 mod holds;
 mod hosts;
+mod kept;
 pub mod key_use;
 pub mod keys;
 pub mod lanes;

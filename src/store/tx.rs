@@ -5,13 +5,12 @@
 //! commits of their own with names that say so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Executor, Row};
+use sqlx::{Executor, Row};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -19,7 +18,8 @@ use super::audit::pending;
 use super::cells::Rows;
 use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
-use super::primary::{Primary, Timer, Use, too_late};
+use super::kept::{Kept, within};
+use super::primary::{Primary, Use};
 use super::scoped::{self, Scoped};
 use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::time_ordered;
@@ -158,22 +158,6 @@ pub struct PostgresBatch {
     pub(super) waiting: Vec<(Rows, Expected)>,
     pub(super) state: State,
 }
-
-/// A lane's connection between two batches.
-pub(super) struct Kept {
-    pub(super) connection: PgConnection,
-    /// Over when it has lain idle for so long that it may have died.
-    idle: Timer,
-}
-
-/// After so long a lane's connection is asked whether it lives before a batch relies on it: a batch that is one statement
-/// cannot be tried again once it was sent. Under load none is asked.
-const IDLE: Duration = Duration::from_millis(250);
-/// How long a kept connection may take to say that it lives.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Far beyond what a statement takes and callers wait. Where another host may write by then, a lane does not wait longer
-/// for one that went without a word.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How far a batch's transaction is, with the routing version it goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -398,34 +382,8 @@ impl PostgresBatch {
 
     /// Puts the connection back for the next batch.
     pub(super) fn keep(mut self) {
-        *self.slot = Some(Kept {
-            connection: self.connection,
-            idle: Timer::of(IDLE),
-        });
+        *self.slot = Some(Kept::new(self.connection));
     }
-}
-
-impl Kept {
-    /// The connection, unless it lay idle and died meanwhile. Nothing was sent on it then.
-    async fn living(mut self) -> Option<PgConnection> {
-        if self.idle.is_over() {
-            let ping = tokio::time::timeout(PING_TIMEOUT, self.connection.ping());
-            ping.await.ok()?.ok()?;
-        }
-        Some(self.connection)
-    }
-}
-
-/// Waits for a statement, but not for ever where another host may write by then.
-pub(super) async fn within<T>(
-    impatient: bool,
-    statement: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    if !impatient {
-        return statement.await;
-    }
-    let limited = tokio::time::timeout(STATEMENT_TIMEOUT, statement);
-    limited.await.unwrap_or_else(|_| Err(too_late()))
 }
 
 /// Begins and reads the routing version in one trip to the database.
