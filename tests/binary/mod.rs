@@ -16,7 +16,12 @@ pub const FREE_PORTS: [&str; 2] = ["--listen=127.0.0.1:0", "--management-listen=
 /// The command, without anything of the caller's environment that would configure it. What it writes for a moment lies in
 /// its folder, too, so that a search of the folder is a search of everything.
 pub fn einklang<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_einklang"));
+    command(Path::new(env!("CARGO_BIN_EXE_einklang")), folder, args)
+}
+
+/// The same of another build.
+pub fn command<S: AsRef<OsStr>>(program: &Path, folder: &Path, args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EINKLANG_") {
             command.env_remove(name);
@@ -36,13 +41,18 @@ pub struct Running {
 impl Running {
     /// Starts it in a folder; what it logs goes to a file there.
     pub fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::with(Path::new(env!("CARGO_BIN_EXE_einklang")), folder, args)
+    }
+
+    /// The same with another build.
+    pub fn with(program: &Path, folder: &Path, args: &[&str]) -> Self {
         let stderr = folder.join("stderr.log");
         let log = File::options()
             .create(true)
             .append(true)
             .open(&stderr)
             .expect("a log file");
-        let mut command = einklang(folder, args);
+        let mut command = command(program, folder, args);
         command
             .args(FREE_PORTS)
             .stdin(Stdio::null())
