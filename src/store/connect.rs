@@ -294,6 +294,10 @@ impl Store {
     /// How many of the migrations that this version knows are not applied. Looks and changes nothing; what a newer version
     /// has applied is no concern of ours: nodes of both serve beside one another while one replaces the other.
     pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
+        if let Pools::Postgres { primary, .. } = &self.pools {
+            // The pool would be waited for, and whoever asks wants to know now.
+            primary.known()?;
+        }
         let backend = self.read.get_database_backend();
         let select = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
         let rows = self.read.query_all_raw(select).await?;

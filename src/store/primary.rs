@@ -203,7 +203,8 @@ impl Primary {
     /// failed.
     pub(super) async fn connect(&self, of: Use) -> Result<PgConnection, Error> {
         let shared = &self.shared;
-        if shared.lost.load(Ordering::Acquire) || shared.is_resting() {
+        self.known()?;
+        if shared.is_resting() {
             return Err(nobody_writes());
         }
         let opened = open(&self.options(of), shared.must_write).await;
@@ -211,6 +212,14 @@ impl Primary {
             shared.trouble();
         }
         opened
+    }
+
+    /// An error at once where no host is known to write.
+    pub(super) fn known(&self) -> Result<(), Error> {
+        if self.shared.lost.load(Ordering::Acquire) {
+            return Err(nobody_writes());
+        }
+        Ok(())
     }
 
     /// Whether statements may be given up after a while: another host may write by then.

@@ -124,7 +124,21 @@ impl Cluster {
     }
 
     /// Makes the other place a standby that the primary waits for at every commit.
-    pub async fn add_standby(&mut self) {
+    pub async fn add_standby(&self) {
+        self.copy_to_standby();
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .await;
+        self.execute("SELECT pg_reload_conf()").await;
+        self.until("sync").await;
+    }
+
+    /// Makes the other place a standby that nobody waits for.
+    pub async fn add_slow_standby(&self) {
+        self.copy_to_standby();
+        self.until("async").await;
+    }
+
+    fn copy_to_standby(&self) {
         let standby = 1 - self.primary;
         let (data, port) = (self.data(standby), self.ports[self.primary].to_string());
         // What was a primary once is made anew.
@@ -149,17 +163,31 @@ impl Cluster {
         file.write_all(b"synchronous_standby_names = ''\n")
             .expect("written");
         self.up(standby);
-        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
-            .await;
-        self.execute("SELECT pg_reload_conf()").await;
-        let follows = "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync') \
-             AND current_setting('synchronous_standby_names') = '*'";
+    }
+
+    async fn until(&self, state: &str) {
+        let follows =
+            format!("SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = '{state}')");
         let waited = tokio::time::timeout(PATIENCE, async {
-            while !self.is(follows).await {
+            while !self.is(&follows).await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
         assert!(waited.await.is_ok(), "the standby does not follow");
+    }
+
+    /// Lets the primary take no writes any more, while it goes on reading for whoever is connected.
+    pub async fn fence_primary(&self) {
+        self.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+            .await;
+        self.execute("SELECT pg_reload_conf()").await;
+    }
+
+    /// Stops the primary in good order, and starts it again.
+    pub fn restart_primary(&self) {
+        let data = self.data(self.primary).display().to_string();
+        self.run("pg_ctl", &["-D", &data, "-m", "fast", "-w", "stop"]);
+        self.up(self.primary);
     }
 
     /// `kill -9` of the primary and of every process that it started, at once.

@@ -1,10 +1,12 @@
 //! The primary is killed under load and the standby takes over: nothing that was acknowledged is missing or doubled.
 
+use std::time::Duration;
+
 use crate::cluster::Cluster;
 use crate::ledger::Reader;
-use crate::load::{Load, settle};
-use crate::place::Place;
-use crate::{TURN, check_log, middle_and_worst, node, now, number_of};
+use crate::load::{Known, Load, postback, settle};
+use crate::place::{Place, token_in};
+use crate::{TURN, check_log, middle_and_worst, node, now, number_of, world};
 
 /// Acknowledgements before the kill, and how many more in every further round.
 const FIRST_KILL: usize = 300;
@@ -22,6 +24,7 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
     // One server through all rounds.
     let server = node(&place, 0);
     let (mut from_kill, mut from_promotion) = (Vec::new(), Vec::new());
+    let mut all = Known::default();
     for round in 0..rounds {
         cluster.add_standby().await;
         let load = Load::start(&[&server.url]);
@@ -40,7 +43,7 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
         from_kill.push(back - killed);
         from_promotion.push(back.saturating_duration_since(promoted));
         load.shared.wait_for(true, AFTERWARDS).await;
-        let mut known = load.stop().await;
+        let known = load.stop().await;
         println!(
             "failover {}: {} clicks and {} orders acknowledged, {} clicks untracked and {} postbacks told to come again, slowest \
              click {:.0?}; first order {:.2?} after the kill, {:.2?} after the promotion began",
@@ -55,7 +58,9 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
         );
         assert!(known.later > 0 && known.plain > 0 && known.cut == 0);
         let ledger = Reader::open(&cluster.url()).await;
-        settle(&server.url, &mut known, &ledger).await;
+        // With everything of the rounds before.
+        all.add(known);
+        settle(&server.url, &mut all, &ledger).await;
         assert_eq!(
             ledger.count("audit_log", "epoch > 0").await,
             0,
@@ -70,4 +75,63 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
         middle_and_worst(from_kill)
     );
     println!("from the promotion {}", middle_and_worst(from_promotion));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_only_reads_is_left() {
+    let _turn = TURN.lock().await;
+    let mut cluster = Cluster::start().await;
+    let place = Place::on(&cluster.url_of_both());
+    cluster.add_slow_standby().await;
+    let server = node(&place, 0);
+    let (visitor, manager) = (server.visitor(), server.holder(world::MANAGER));
+    // From here on a lane has a connection, which lives on.
+    assert_eq!(visitor.get("/c/Ab3xK9?consent=denied").await.status, 302);
+    cluster.fence_primary().await;
+    tokio::task::block_in_place(|| cluster.promote());
+    let load = Load::start(&[&server.url]);
+    load.shared.wait_for(true, AFTERWARDS).await;
+    let mut known = load.stop().await;
+    println!(
+        "a fenced primary: {} clicks untracked until it was left",
+        known.plain
+    );
+    let ledger = Reader::open(&cluster.url()).await;
+    settle(&server.url, &mut known, &ledger).await;
+    // The pool has moved, too.
+    let body = serde_json::json!({"label": "after", "role": "auditor"});
+    assert_eq!(manager.post("/v1/api-keys", &body).await.status, 201);
+    assert_eq!(ledger.count("api_key", "label = 'after'").await, 1);
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_click_after_a_restart_of_the_database_is_tracked() {
+    let _turn = TURN.lock().await;
+    let cluster = Cluster::start().await;
+    let place = Place::on(&cluster.url());
+    let server = node(&place, 0);
+    let (visitor, shop) = (server.visitor(), server.holder(world::SHOP));
+    for round in 0..3 {
+        let first = visitor.get("/c/Ab3xK9?consent=granted").await;
+        let token = token_in(first.header("location").expect("an address")).expect("a token");
+        let order = postback(&token, &format!("R-{round}"));
+        shop.get(&order).await.is(200, "recorded", "accepted");
+        tokio::task::block_in_place(|| cluster.restart_primary());
+        // A restart takes longer than this anyway; only what lay idle is asked whether it lives.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let first = visitor.get("/c/Ab3xK9?consent=granted").await;
+    let token = token_in(first.header("location").expect("an address")).expect("a token");
+    shop.get(&postback(&token, "R-last"))
+        .await
+        .is(200, "recorded", "accepted");
+    let ledger = place.reader().await;
+    assert_eq!(ledger.count("click", "1 = 1").await, 4);
+    assert_eq!(
+        ledger.events("stat_untracked", "1 = 1").await,
+        0,
+        "nobody was missed"
+    );
+    server.stop();
 }

@@ -44,7 +44,9 @@ pub struct Known {
     pub clicks: usize,
     /// Redirects without one, though the visitor agreed.
     pub plain: usize,
-    /// Clicks that got no answer from a node which was going away, and were sent to the next one.
+    /// Clicks that a node which was gone did not take, and that were sent to the next one.
+    pub moved: usize,
+    /// Clicks that a node took and did not answer.
     pub cut: usize,
     /// Postbacks that were told to come again.
     pub later: usize,
@@ -60,6 +62,7 @@ impl Known {
         self.owed.extend(other.owed);
         self.clicks += other.clicks;
         self.plain += other.plain;
+        self.moved += other.moved;
         self.cut += other.cut;
         self.later += other.later;
         self.faults.extend(other.faults);
@@ -175,7 +178,6 @@ impl Load {
             let client = Client {
                 http: http.clone(),
                 shared: Arc::clone(&shared),
-                number,
                 turn: number,
                 known: Known::default(),
             };
@@ -201,7 +203,6 @@ impl Load {
 struct Client {
     http: Http,
     shared: Arc<Shared>,
-    number: usize,
     turn: usize,
     known: Known,
 }
@@ -216,7 +217,7 @@ impl Client {
             self.turn += 1;
             if let Some(token) = self.click().await {
                 if turn % 2 == 0 {
-                    let name = format!("L-{}-{turn}", self.number);
+                    let name = named("L", &token);
                     let conversion = String::new();
                     self.known.owed.push(Order {
                         token,
@@ -241,12 +242,19 @@ impl Client {
         let began = now();
         loop {
             let url = format!("{}/c/Ab3xK9?consent=granted", self.shared.node(self.turn));
-            let Ok(answer) = self.http.get(url).header("user-agent", BROWSER).send().await else {
-                // As a balancer does: the next node.
-                self.turn += 1;
-                self.known.cut += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                continue;
+            let answer = match self.http.get(url).header("user-agent", BROWSER).send().await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    // As a balancer does: the next node.
+                    self.turn += 1;
+                    if error.is_connect() {
+                        self.known.moved += 1;
+                    } else {
+                        self.known.cut += 1;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    continue;
+                }
             };
             self.known.slowest_click = self.known.slowest_click.max(began.elapsed());
             let status = answer.status().as_u16();
@@ -320,6 +328,12 @@ async fn ask(http: &Http, url: &str) -> Option<(u16, bool, Value)> {
     Some((status, waits, serde_json::from_slice(&body).ok()?))
 }
 
+/// A name that no other token's order has.
+fn named(prefix: &str, token: &str) -> String {
+    let tail: String = token.chars().rev().take(20).collect();
+    format!("{prefix}-{tail}")
+}
+
 /// The target of an order's postback.
 pub fn postback(token: &str, order: &str) -> String {
     let pairs = [
@@ -338,8 +352,8 @@ pub async fn settle(base: &str, known: &mut Known, ledger: &Reader) {
     let http = http();
     let mut owed = std::mem::take(&mut known.owed);
     let unused = std::mem::take(&mut known.unused);
-    let late = unused.into_iter().enumerate().map(|(number, token)| Order {
-        name: format!("late-{number}-{}", known.orders.len()),
+    let late = unused.into_iter().map(|token| Order {
+        name: named("late", &token),
         token,
         conversion: String::new(),
     });
