@@ -13,7 +13,6 @@ use sqlx::{AssertSqlSafe, FromRow, Postgres, Row};
 use uuid::Uuid;
 
 use super::connect::{StoreError, ends_the_connection};
-use super::kept::within;
 use super::tx::{Batch, Expected, PostgresBatch, SqliteBatch};
 
 /// One column of many rows.
@@ -173,7 +172,10 @@ impl Batch {
                 inner.ensure_begun().await?;
                 rows.postgres_text(0, "", &mut text);
                 let query = bind_arrays!(sqlx::query(AssertSqlSafe(text)), &rows.cells);
-                let done = within(inner.impatient, query.execute(&mut inner.connection)).await?;
+                let done = inner
+                    .given_up
+                    .within(query.execute(&mut inner.connection))
+                    .await?;
                 Ok(done.rows_affected())
             }
         }
@@ -220,7 +222,7 @@ impl Batch {
                 rows.postgres_text(0, "", &mut text);
                 let query: QueryAs<'_, Postgres, O, PgArguments> = sqlx::query_as(AssertSqlSafe(text));
                 let found = bind_arrays!(query, &rows.cells).fetch_all(&mut inner.connection);
-                Ok(within(inner.impatient, found).await?)
+                Ok(inner.given_up.within(found).await?)
             }
         }
     }
@@ -264,7 +266,10 @@ impl PostgresBatch {
         for (rows, _) in &waiting {
             query = bind_arrays!(query, &rows.cells);
         }
-        let written = within(self.impatient, query.fetch_one(&mut self.connection)).await?;
+        let written = self
+            .given_up
+            .within(query.fetch_one(&mut self.connection))
+            .await?;
         all_met(&waiting, &written, 0)
     }
 
@@ -281,7 +286,7 @@ impl PostgresBatch {
         for (rows, _) in &waiting {
             query = bind_arrays!(query, &rows.cells);
         }
-        let written = match within(self.impatient, query.fetch_one(&mut self.connection)).await {
+        let written = match self.given_up.within(query.fetch_one(&mut self.connection)).await {
             Ok(written) => written,
             // The database refused, so nothing is written. Whatever else went wrong may have happened after the commit, and
             // so may its farewell.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Error};
+use tokio::sync::watch;
 
 use super::primary::{Timer, too_late};
 
@@ -12,44 +13,58 @@ use super::primary::{Timer, too_late};
 const IDLE: Duration = Duration::from_millis(250);
 /// How long it may take to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// Far beyond what a statement takes and callers wait. Where another host may write by then, a lane does not wait longer
-/// for one that went without a word.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// A lane's connection between two batches.
 pub(super) struct Kept {
     pub(super) connection: PgConnection,
+    pub(super) given_up: GivenUp,
     /// Over when it has lain idle for so long that it may have died.
     idle: Timer,
 }
 
 impl Kept {
     /// From a batch that has ended.
-    pub(super) fn new(connection: PgConnection) -> Self {
+    pub(super) fn new(connection: PgConnection, given_up: GivenUp) -> Self {
         Self {
             connection,
+            given_up,
             idle: Timer::of(IDLE),
         }
     }
 
     /// The connection, unless it lay idle and died meanwhile. Nothing was sent on it then.
-    pub(super) async fn living(mut self) -> Option<PgConnection> {
+    pub(super) async fn living(mut self) -> Option<(PgConnection, GivenUp)> {
         if self.idle.is_over() {
             let ping = tokio::time::timeout(PING_TIMEOUT, self.connection.ping());
             ping.await.ok()?.ok()?;
         }
-        Some(self.connection)
+        Some((self.connection, self.given_up))
     }
 }
 
-/// Waits for a statement, but not for ever where another host may write by then.
-pub(super) async fn within<T>(
-    impatient: bool,
-    statement: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
-    if !impatient {
-        return statement.await;
+/// Whether the host of a connection was given up since the connection was made: one that went without a word answers no
+/// more.
+pub(super) struct GivenUp(pub(super) Option<watch::Receiver<()>>);
+
+impl GivenUp {
+    /// Waits for a statement, unless its host is given up meanwhile. What came of it is then not known.
+    pub(super) async fn within<T>(
+        &mut self,
+        statement: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            biased;
+            done = statement => done,
+            () = self.told() => Err(too_late()),
+        }
     }
-    let limited = tokio::time::timeout(STATEMENT_TIMEOUT, statement);
-    limited.await.unwrap_or_else(|_| Err(too_late()))
+
+    async fn told(&mut self) {
+        if let Some(told) = &mut self.0
+            && told.changed().await.is_ok()
+        {
+            return;
+        }
+        // Where nobody is left to tell, none is given up.
+        std::future::pending::<()>().await;
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Where a URL names several hosts, a watch holds a connection to the one that writes and asks it once a second, or at once
 //! when somebody had trouble. While there is none, it asks all of them, four times a second; everybody else is refused
-//! without waiting. What is connected to is asked whether it writes before it is used: a primary that came back as a standby
+//! without waiting, and what a lane waits for is given up. What is connected to is asked whether it writes before it is used: a primary that came back as a standby
 //! is never spoken to for long.
 
 use std::pin::Pin;
@@ -14,12 +14,13 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Error, Row};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::connect::StoreError;
 use super::hosts::Hosts;
+use super::kept::GivenUp;
 use super::scoped::EVERY_TENANT;
 
 /// How long one host may take to let us in, or to say whether it writes.
@@ -66,6 +67,8 @@ struct Shared {
     /// Whether none is known to write. Only the watch finds another one.
     lost: AtomicBool,
     troubled: Notify,
+    /// Sent when the one that wrote is given up.
+    gave_up: watch::Sender<()>,
     rest: Mutex<Option<Timer>>,
 }
 
@@ -174,6 +177,7 @@ impl Primary {
             current: AtomicUsize::new(0),
             lost: AtomicBool::new(false),
             troubled: Notify::new(),
+            gave_up: watch::Sender::new(()),
             rest: Mutex::default(),
         });
         let mut found = None;
@@ -184,7 +188,7 @@ impl Primary {
         }
         let pool = shared.pool(connections).await?;
         let watch = found.map(|held| {
-            let task = tokio::spawn(watch(Arc::clone(&shared), pool.clone(), held));
+            let task = tokio::spawn(follow(Arc::clone(&shared), pool.clone(), held));
             Arc::new(Watch(task.abort_handle()))
         });
         Ok((Self { shared, watch }, pool))
@@ -222,9 +226,9 @@ impl Primary {
         Ok(())
     }
 
-    /// Whether statements may be given up after a while: another host may write by then.
-    pub(super) fn may_move(&self) -> bool {
-        self.shared.must_write
+    /// For a connection that is about to be made: tells when its host is given up.
+    pub(super) fn given_up(&self) -> GivenUp {
+        GivenUp(self.watch.as_ref().map(|_| self.shared.gave_up.subscribe()))
     }
 
     /// Ends the watch.
@@ -313,7 +317,7 @@ impl Shared {
 }
 
 /// Follows the host that writes.
-async fn watch(shared: Arc<Shared>, pool: PgPool, mut held: PgConnection) {
+async fn follow(shared: Arc<Shared>, pool: PgPool, mut held: PgConnection) {
     loop {
         tokio::select! {
             () = shared.troubled.notified() => {}
@@ -321,6 +325,8 @@ async fn watch(shared: Arc<Shared>, pool: PgPool, mut held: PgConnection) {
         }
         if !matches!(timeout(HOST_TIMEOUT, writes(&mut held)).await, Ok(Ok(true))) {
             shared.lost.store(true, Ordering::Release);
+            // Whoever waits for it need not wait any longer.
+            shared.gave_up.send_replace(());
             tracing::warn!("the database that took writes is gone; its hosts are asked for another one");
             held = seek(&shared, &pool).await;
             tracing::info!("a database that takes writes is found");

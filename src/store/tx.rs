@@ -18,7 +18,7 @@ use super::audit::pending;
 use super::cells::Rows;
 use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
-use super::kept::{Kept, within};
+use super::kept::{GivenUp, Kept};
 use super::primary::{Primary, Use};
 use super::scoped::{self, Scoped};
 use crate::domain::event::{Entry, Trail};
@@ -152,8 +152,7 @@ pub struct SqliteBatch {
 pub struct PostgresBatch {
     pub(super) connection: PgConnection,
     slot: OwnedMutexGuard<Option<Kept>>,
-    /// Whether a statement is given up after a while.
-    pub(super) impatient: bool,
+    pub(super) given_up: GivenUp,
     /// Written together with the next statement: each costs a trip to the database and back.
     pub(super) waiting: Vec<(Rows, Expected)>,
     pub(super) state: State,
@@ -321,29 +320,24 @@ impl PostgresBatch {
         mut slot: OwnedMutexGuard<Option<Kept>>,
         relied_on: Option<i64>,
     ) -> Result<Batch, StoreError> {
-        let impatient = primary.may_move();
         let kept = match (slot.take(), relied_on) {
             (Some(kept), Some(version)) => kept
                 .living()
                 .await
-                .map(|connection| (connection, State::ReliesOn(version))),
-            (Some(Kept { mut connection, .. }), None) => within(impatient, begin(&mut connection))
-                .await
-                .ok()
-                .map(|version| (connection, State::Sees(version))),
+                .map(|(connection, given_up)| (connection, given_up, State::ReliesOn(version))),
+            (Some(kept), None) => begun(kept.connection, kept.given_up).await.ok(),
             (None, _) => None,
         };
-        let (connection, state) = if let Some(kept) = kept {
+        let (connection, given_up, state) = if let Some(kept) = kept {
             kept
         } else {
-            let mut connection = primary.connect(Use::Ledger).await?;
-            let version = within(impatient, begin(&mut connection)).await?;
-            (connection, State::Sees(version))
+            let given_up = primary.given_up();
+            begun(primary.connect(Use::Ledger).await?, given_up).await?
         };
         Ok(Batch::Postgres(Self {
             connection,
             slot,
-            impatient,
+            given_up,
             waiting: Vec::new(),
             state,
         }))
@@ -354,7 +348,7 @@ impl PostgresBatch {
         let State::ReliesOn(version) = self.state else {
             return Ok(());
         };
-        let seen = within(self.impatient, begin(&mut self.connection)).await?;
+        let seen = self.given_up.within(begin(&mut self.connection)).await?;
         self.state = State::Sees(seen);
         if seen == version {
             Ok(())
@@ -375,15 +369,24 @@ impl PostgresBatch {
 
     async fn run(mut self, end: &'static str) -> Result<(), StoreError> {
         let ended = self.connection.execute(sqlx::raw_sql(end));
-        within(self.impatient, ended).await?;
+        self.given_up.within(ended).await?;
         self.keep();
         Ok(())
     }
 
     /// Puts the connection back for the next batch.
     pub(super) fn keep(mut self) {
-        *self.slot = Some(Kept::new(self.connection));
+        *self.slot = Some(Kept::new(self.connection, self.given_up));
     }
+}
+
+/// A connection on which a transaction has begun.
+async fn begun(
+    mut connection: PgConnection,
+    mut given_up: GivenUp,
+) -> Result<(PgConnection, GivenUp, State), sqlx::Error> {
+    let version = given_up.within(begin(&mut connection)).await?;
+    Ok((connection, given_up, State::Sees(version)))
 }
 
 /// Begins and reads the routing version in one trip to the database.

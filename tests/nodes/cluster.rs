@@ -129,13 +129,13 @@ impl Cluster {
         self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
             .await;
         self.execute("SELECT pg_reload_conf()").await;
-        self.until("sync").await;
+        self.until(&follows("sync")).await;
     }
 
     /// Makes the other place a standby that nobody waits for.
     pub async fn add_slow_standby(&self) {
         self.copy_to_standby();
-        self.until("async").await;
+        self.until(&follows("async")).await;
     }
 
     fn copy_to_standby(&self) {
@@ -165,11 +165,10 @@ impl Cluster {
         self.up(standby);
     }
 
-    async fn until(&self, state: &str) {
-        let follows =
-            format!("SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = '{state}')");
+    /// Waits until the primary says yes.
+    async fn until(&self, question: &str) {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while !self.is(&follows).await {
+            while !self.is(question).await {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
@@ -192,16 +191,29 @@ impl Cluster {
 
     /// `kill -9` of the primary and of every process that it started, at once.
     pub fn kill_primary(&self) {
+        signal("-KILL", &self.processes());
+    }
+
+    /// Stops the primary where it stands: its connections stay open, and nobody answers on them. Returns its processes.
+    pub fn freeze_primary(&self) -> Vec<String> {
+        let processes = self.processes();
+        signal("-STOP", &processes);
+        processes
+    }
+
+    fn processes(&self) -> Vec<String> {
         let file = fs::read_to_string(self.data(self.primary).join("postmaster.pid")).expect("its file");
         let postmaster = file.lines().next().expect("a line").to_owned();
-        let mut pids = vec![postmaster.clone()];
-        pids.extend(children(&postmaster));
-        let killed = Command::new("kill")
-            .arg("-9")
-            .args(&pids)
-            .status()
-            .expect("kill runs");
-        assert!(killed.success(), "somebody was gone already");
+        let mut processes = vec![postmaster.clone()];
+        processes.extend(children(&postmaster));
+        processes
+    }
+
+    /// Waits until the standby has everything that the primary has written.
+    pub async fn until_followed(&self) {
+        let question =
+            "SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn())";
+        self.until(question).await;
     }
 
     /// Lets the standby take writes; returns when it does.
@@ -246,6 +258,16 @@ impl Cluster {
         let question = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()));
         question.fetch_one(&mut connection).await.expect("an answer")
     }
+}
+
+fn follows(state: &str) -> String {
+    format!("SELECT EXISTS (SELECT 1 FROM pg_stat_replication WHERE sync_state = '{state}')")
+}
+
+/// Sends a signal to all of them at once.
+pub fn signal(signal: &str, processes: &[String]) {
+    let sent = Command::new("kill").arg(signal).args(processes).status();
+    assert!(sent.expect("kill runs").success(), "somebody was gone already");
 }
 
 /// The processes whose parent this is.

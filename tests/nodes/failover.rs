@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, signal};
 use crate::ledger::Reader;
 use crate::load::{Known, Load, postback, settle};
 use crate::place::{Place, token_in};
@@ -84,25 +84,61 @@ async fn a_primary_that_only_reads_is_left() {
     let place = Place::on(&cluster.url_of_both());
     cluster.add_slow_standby().await;
     let server = node(&place, 0);
-    let (visitor, manager) = (server.visitor(), server.holder(world::MANAGER));
-    // From here on a lane has a connection, which lives on.
-    assert_eq!(visitor.get("/c/Ab3xK9?consent=denied").await.status, 302);
-    cluster.fence_primary().await;
-    tokio::task::block_in_place(|| cluster.promote());
     let load = Load::start(&[&server.url]);
+    load.shared.wait_for(true, AFTERWARDS).await;
+    // As somebody does who changes their roles at leisure: no writes any more, then everything has to have arrived.
+    cluster.fence_primary().await;
+    load.shared.wait_for(false, MEANWHILE).await;
+    cluster.until_followed().await;
+    let promoted = now();
+    tokio::task::block_in_place(|| cluster.promote());
+    let back = load.shared.next_recorded().await;
     load.shared.wait_for(true, AFTERWARDS).await;
     let mut known = load.stop().await;
     println!(
-        "a fenced primary: {} clicks untracked until it was left",
-        known.plain
+        "a fenced primary: first order {:.2?} after the promotion began, slowest click {:.0?}",
+        back - promoted,
+        known.slowest_click
     );
     let ledger = Reader::open(&cluster.url()).await;
     settle(&server.url, &mut known, &ledger).await;
     // The pool has moved, too.
     let body = serde_json::json!({"label": "after", "role": "auditor"});
-    assert_eq!(manager.post("/v1/api-keys", &body).await.status, 201);
+    let made = server.holder(world::MANAGER).post("/v1/api-keys", &body).await;
+    assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(ledger.count("api_key", "label = 'after'").await, 1);
     server.stop();
+    check_log(&place);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_hangs_is_left() {
+    let _turn = TURN.lock().await;
+    let mut cluster = Cluster::start().await;
+    let place = Place::on(&cluster.url_of_both());
+    cluster.add_standby().await;
+    let server = node(&place, 0);
+    let load = Load::start(&[&server.url]);
+    load.shared.wait_for(true, FIRST_KILL).await;
+    let frozen = now();
+    let processes = cluster.freeze_primary();
+    load.shared.wait_for(false, MEANWHILE).await;
+    let promoted = now();
+    tokio::task::block_in_place(|| cluster.promote());
+    let back = load.shared.next_recorded().await;
+    load.shared.wait_for(true, AFTERWARDS).await;
+    signal("-KILL", &processes);
+    let mut known = load.stop().await;
+    println!(
+        "a primary that hangs: first order {:.2?} after it froze, {:.2?} after the promotion began, slowest click {:.0?}",
+        back - frozen,
+        back - promoted,
+        known.slowest_click
+    );
+    let ledger = Reader::open(&cluster.url()).await;
+    settle(&server.url, &mut known, &ledger).await;
+    server.stop();
+    check_log(&place);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
