@@ -39,6 +39,7 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
         );
         let promoted = now();
         tokio::task::block_in_place(|| cluster.promote());
+        let took = promoted.elapsed();
         let back = load.shared.next_recorded().await;
         from_kill.push(back - killed);
         from_promotion.push(back.saturating_duration_since(promoted));
@@ -46,7 +47,7 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
         let known = load.stop().await;
         println!(
             "failover {}: {} clicks and {} orders acknowledged, {} clicks untracked and {} postbacks told to come again, slowest \
-             click {:.0?}; first order {:.2?} after the kill, {:.2?} after the promotion began",
+             click {:.0?}; first order {:.2?} after the kill, {:.2?} after the promotion began, which took {took:.2?}",
             round + 1,
             known.clicks,
             known.orders.len(),

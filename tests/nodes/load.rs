@@ -77,7 +77,7 @@ pub struct Shared {
     over: AtomicBool,
     /// Acknowledged clicks and orders.
     acknowledged: AtomicUsize,
-    /// Clicks without a token, and postbacks told to come again.
+    /// Postbacks that were told to come again.
     turned_away: AtomicUsize,
     wanted: Mutex<Option<(bool, usize)>>,
     reached: Notify,
@@ -208,25 +208,28 @@ struct Client {
 }
 
 impl Client {
-    /// Every second visitor orders.
+    /// Every second visitor orders; where visitors are not tracked, those of before do.
     async fn run(mut self) -> Known {
         for turn in 0_usize.. {
             if self.shared.over.load(Ordering::SeqCst) {
                 break;
             }
             self.turn += 1;
-            if let Some(token) = self.click().await {
-                if turn % 2 == 0 {
-                    let name = named("L", &token);
-                    let conversion = String::new();
-                    self.known.owed.push(Order {
-                        token,
-                        name,
-                        conversion,
-                    });
-                } else {
+            let token = match self.click().await {
+                Some(token) if turn % 2 == 1 => {
                     self.known.unused.push(token);
+                    None
                 }
+                Some(token) => Some(token),
+                None => self.known.unused.pop(),
+            };
+            if let Some(token) = token {
+                let (name, conversion) = (named("L", &token), String::new());
+                self.known.owed.push(Order {
+                    token,
+                    name,
+                    conversion,
+                });
             }
             if let Some(order) = self.known.owed.pop()
                 && !self.order(order).await
@@ -267,10 +270,11 @@ impl Client {
                 return None;
             };
             let token = token_in(location);
-            self.shared.count(token.is_some());
-            match token {
-                Some(_) => self.known.clicks += 1,
-                None => self.known.plain += 1,
+            if token.is_some() {
+                self.known.clicks += 1;
+                self.shared.count(true);
+            } else {
+                self.known.plain += 1;
             }
             return token;
         }
