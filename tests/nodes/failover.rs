@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, signal};
 use crate::ledger::Reader;
 use crate::load::{Known, Load, postback, settle};
 use crate::place::{Place, token_in};
+use crate::postgres::binaries;
 use crate::{TURN, check_log, middle_and_worst, node, now, number_of, world};
 
 /// Acknowledgements before the kill, and how many more in every further round.
@@ -69,6 +70,10 @@ async fn nothing_acknowledged_is_lost_when_the_primary_dies() {
         );
         assert_eq!(server.anonymous().get("/readyz").await.status, 200);
     }
+    // The tools that a backup needs are told the one host.
+    let tools = binaries().display().to_string();
+    let (made, said) = place.run(&["backup", "backups", "--pg-bin-dir", &tools]);
+    assert!(made, "{said}");
     server.stop();
     check_log(&place);
     println!(
@@ -124,6 +129,8 @@ async fn a_primary_that_hangs_is_left() {
     let frozen = now();
     let processes = cluster.freeze_primary();
     load.shared.wait_for(false, MEANWHILE).await;
+    let managed = server.holder(world::MANAGER).get("/v1/links").await;
+    managed.is(503, "refused", "unavailable");
     let promoted = now();
     tokio::task::block_in_place(|| cluster.promote());
     let back = load.shared.next_recorded().await;
