@@ -100,7 +100,8 @@ impl StoreError {
     /// so that all may be tried once more on another connection. What goes wrong with a commit is [`Self::CommitUnknown`].
     pub fn is_about_the_connection(&self) -> bool {
         match self {
-            StoreError::Driver(sqlx::Error::Io(_)) => true,
+            // Not connected: there is none to be had, now or in a moment.
+            StoreError::Driver(sqlx::Error::Io(error)) => error.kind() != std::io::ErrorKind::NotConnected,
             StoreError::Driver(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| is_of_the_connection(&code))
             }
@@ -406,5 +407,26 @@ impl Store {
                 pool.close().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_have_been_committed_is_tried_again() {
+        let lost = |kind: io::ErrorKind| StoreError::Driver(sqlx::Error::Io(kind.into()));
+        assert!(lost(io::ErrorKind::UnexpectedEof).is_about_the_connection());
+        assert!(!lost(io::ErrorKind::NotConnected).is_about_the_connection());
+        let unknown = StoreError::CommitUnknown(Box::new(lost(io::ErrorKind::UnexpectedEof)));
+        assert!(!unknown.is_about_the_connection());
+        assert!(!StoreError::Raced.is_about_the_connection());
+        // read_only_sql_transaction says that nothing was written; a farewell may come after a commit.
+        assert!(is_of_the_connection("25006") && !ends_the_connection("25006"));
+        assert!(["57P01", "57P02", "57P03"].into_iter().all(ends_the_connection));
+        assert!(!is_of_the_connection("40001") && !is_of_the_connection("57014"));
     }
 }

@@ -6,8 +6,8 @@
 //! is never spoken to for long.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
@@ -69,7 +69,8 @@ struct Shared {
     troubled: Notify,
     /// Sent when the one that wrote is given up.
     gave_up: watch::Sender<()>,
-    rest: Mutex<Option<Timer>>,
+    /// Whether an attempt failed a moment ago.
+    resting: AtomicBool,
 }
 
 /// Ends the watch with the last of the store's handles.
@@ -178,7 +179,7 @@ impl Primary {
             lost: AtomicBool::new(false),
             troubled: Notify::new(),
             gave_up: watch::Sender::new(()),
-            rest: Mutex::default(),
+            resting: AtomicBool::new(false),
         });
         let mut found = None;
         if shared.must_write {
@@ -208,7 +209,7 @@ impl Primary {
     pub(super) async fn connect(&self, of: Use) -> Result<PgConnection, Error> {
         let shared = &self.shared;
         self.known()?;
-        if shared.is_resting() {
+        if shared.resting.load(Ordering::Acquire) {
             return Err(nobody_writes());
         }
         let opened = open(&self.options(of), shared.must_write).await;
@@ -298,17 +299,13 @@ impl Shared {
         pool.connect_with(self.options()).await
     }
 
-    fn is_resting(&self) -> bool {
-        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
-        let resting = rest.as_mut().is_some_and(|rest| !rest.is_over());
-        if !resting {
-            *rest = None;
-        }
-        resting
-    }
-
-    fn trouble(&self) {
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Timer::of(REST));
+    fn trouble(self: &Arc<Self>) {
+        self.resting.store(true, Ordering::Release);
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(REST).await;
+            shared.resting.store(false, Ordering::Release);
+        });
         if self.must_write {
             self.lost.store(true, Ordering::Release);
             self.troubled.notify_one();

@@ -41,18 +41,17 @@ pub struct Running {
 impl Running {
     /// Starts it in a folder; what it logs goes to a file there.
     pub fn start(folder: &Path, args: &[&str]) -> Self {
-        Self::with(Path::new(env!("CARGO_BIN_EXE_einklang")), folder, args)
+        Self::of(einklang(folder, args), folder)
     }
 
-    /// The same with another build.
-    pub fn with(program: &Path, folder: &Path, args: &[&str]) -> Self {
+    /// The same with a command that is ready but for its ports.
+    pub fn of(mut command: Command, folder: &Path) -> Self {
         let stderr = folder.join("stderr.log");
         let log = File::options()
             .create(true)
             .append(true)
             .open(&stderr)
             .expect("a log file");
-        let mut command = command(program, folder, args);
         command
             .args(FREE_PORTS)
             .stdin(Stdio::null())

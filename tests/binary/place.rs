@@ -74,7 +74,8 @@ impl Place {
     /// The same with another build.
     pub fn serve_with(&self, program: &Path, more: &[&str]) -> Server {
         let words = [&self.words(), more].concat();
-        server(Running::with(program, self.folder.path(), &words))
+        let folder = self.folder.path();
+        server(Running::of(command(program, folder, words), folder))
     }
 
     fn words(&self) -> [&str; 4] {
