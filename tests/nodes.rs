@@ -1,6 +1,6 @@
 //! Several `einklang serve` processes on one PostgreSQL, as behind a load balancer; and one on a primary that dies.
 //!
-//! `EINKLANG_NODE_PAIRS` sets how many withdrawals race a postback (default 300; 10,000 is the documented full run),
+//! `EINKLANG_NODE_PAIRS` sets how many withdrawals race a postback (default 200; 10,000 is the documented full run),
 //! `EINKLANG_FAILOVERS` how often the primary is killed (default 1; 5), `EINKLANG_PREVIOUS` names a build of the version
 //! before, for the rolling upgrade. `-- --nocapture` shows the figures.
 

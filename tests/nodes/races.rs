@@ -14,7 +14,7 @@ use crate::place::{Place, Server, token_in};
 use crate::{TURN, check_log, node, number_of, postgres, world};
 
 const ORDERS: usize = 1_000;
-const DEFAULT_PAIRS: usize = 300;
+const DEFAULT_PAIRS: usize = 200;
 /// Orders or pairs that are on their way at a time.
 const AT_ONCE: usize = 12;
 

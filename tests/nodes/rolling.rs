@@ -9,7 +9,7 @@ use crate::place::{Place, Server};
 use crate::{RATE, TURN, check_log, node, postgres, words};
 
 const ROUNDS: usize = 1;
-const BETWEEN: usize = 200;
+const BETWEEN: usize = 150;
 
 fn show(what: &str, known: &Known) {
     println!(

@@ -8,7 +8,7 @@ use crate::place::{Place, Server};
 use crate::{TURN, check_log, middle_and_worst, node, now, postgres};
 
 const KILLS: usize = 4;
-const BETWEEN: usize = 150;
+const BETWEEN: usize = 100;
 /// The next checkpoint comes within this.
 const DEADLINE: Duration = Duration::from_secs(5);
 
