@@ -67,19 +67,24 @@ impl Place {
 
     /// Starts the server on it.
     pub fn serve(&self, more: &[&str]) -> Server {
-        let words = [&self.words(), more].concat();
+        let words = [&self.words()[..], more].concat();
         server(Running::start(self.folder.path(), &words))
     }
 
     /// The same with another build.
     pub fn serve_with(&self, program: &Path, more: &[&str]) -> Server {
-        let words = [&self.words(), more].concat();
+        let words = [&self.words()[..], more].concat();
         let folder = self.folder.path();
         server(Running::of(command(program, folder, words), folder))
     }
 
-    fn words(&self) -> [&str; 4] {
-        ["serve", "--json", "--database-url", &self.url]
+    /// In its own folder the server finds the database by itself, and a test may name another one.
+    fn words(&self) -> Vec<&str> {
+        let mut words = vec!["serve", "--json"];
+        if !self.url.starts_with("sqlite:") {
+            words.extend(["--database-url", &self.url]);
+        }
+        words
     }
 
     /// Runs a command beside the server, or after it; returns whether it went well, and what it said.
