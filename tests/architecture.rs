@@ -40,8 +40,8 @@ const FOLDERS: [Folder; 10] = [
         prefix: "src/store/",
         modules: Some("domain audit"),
         crates: Some(
-            "chrono entity hex metrics migration rusqlite rust_decimal sea_orm serde serde_json sqlx thiserror tokio \
-             tokio_util tracing uuid zeroize",
+            "chrono entity futures_util hex metrics migration percent_encoding rusqlite rust_decimal sea_orm serde serde_json \
+             sqlx thiserror tokio tokio_util tracing uuid zeroize",
         ),
         pure: false,
     },

@@ -30,6 +30,7 @@ mod load;
 #[path = "canaries/needles.rs"]
 mod needles;
 #[path = "binary/place.rs"]
+#[expect(dead_code, reason = "the tests of several nodes use the rest")]
 mod place;
 #[path = "canaries/tcf.rs"]
 mod tcf;

@@ -1,8 +1,8 @@
 //! PostgreSQL keeps the salts of a moment's clicks in one row.
 //!
 //! A row of their own each cost a click more than its ciphers: a tuple, an index entry, and a log record for both. The
-//! view of the old name shows one row a salt, and deleting from it takes the salt out of its block. SQLite's table has
-//! its rows in the index itself and stays.
+//! view of the old name shows one row a salt, and deleting from it takes the salt out of its block. What a node of the
+//! version before still inserts there becomes a block of its own. SQLite's table has its rows in the index itself and stays.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::ConnectionTrait;
@@ -22,7 +22,15 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if dialect::is_postgres(manager) {
             let connection = manager.get_connection();
-            for text in [EVERY_TENANT, BLOCKS, MONTHS_OF_BLOCKS, INTO_BLOCKS, VIEW] {
+            for text in [
+                EVERY_TENANT,
+                NOBODY_WRITES,
+                BLOCKS,
+                MONTHS_OF_BLOCKS,
+                INTO_BLOCKS,
+                VIEW,
+                OLDER_NODES,
+            ] {
                 connection.execute_unprepared(text).await?;
             }
         }
@@ -42,6 +50,9 @@ impl MigrationTrait for Migration {
 
 /// The second wall stands already; what is copied is every tenant's.
 const EVERY_TENANT: &str = "SELECT set_config('einklang.tenant', 'all', true)";
+
+/// A salt that came between the copy and the end of the table would be gone: nodes of the version before wait for both.
+const NOBODY_WRITES: &str = "LOCK TABLE vault.click_salt IN SHARE ROW EXCLUSIVE MODE";
 
 /// A block's id is random: the id of a click would outlive its erasure there.
 const BLOCKS: &str = "
@@ -104,9 +115,21 @@ CREATE TRIGGER remove_salt INSTEAD OF DELETE ON vault.click_salt
 FOR EACH ROW EXECUTE FUNCTION vault.remove_salt()
 ";
 
+const OLDER_NODES: &str = "
+CREATE FUNCTION vault.add_salt() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO vault.salt_block (tenant, issued_at_ticks, clicks, salts)
+    VALUES (NEW.tenant, NEW.issued_at_ticks, ARRAY[NEW.click_id], ARRAY[NEW.salt]);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER add_salt INSTEAD OF INSERT ON vault.click_salt
+FOR EACH ROW EXECUTE FUNCTION vault.add_salt()
+";
+
 const ROWS: &str = "
 DROP VIEW vault.click_salt;
 DROP FUNCTION vault.remove_salt();
+DROP FUNCTION IF EXISTS vault.add_salt();
 CREATE TABLE vault.click_salt (
     tenant BIGINT NOT NULL,
     issued_at_ticks BIGINT NOT NULL,

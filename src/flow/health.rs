@@ -33,7 +33,7 @@ impl HealthFlow {
     /// Runs the checks.
     pub async fn check(&self) -> Readiness {
         let mut failing = Vec::new();
-        match self.live.store().pending_migrations().await {
+        match self.live.store().missing_migrations().await {
             Ok(0) => {}
             Ok(_) => failing.push("migrations"),
             Err(_) => failing.push("database"),

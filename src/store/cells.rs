@@ -12,7 +12,7 @@ use sqlx::query::QueryAs;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Row};
 use uuid::Uuid;
 
-use super::connect::StoreError;
+use super::connect::{StoreError, ends_the_connection};
 use super::tx::{Batch, Expected, PostgresBatch, SqliteBatch};
 
 /// One column of many rows.
@@ -172,7 +172,11 @@ impl Batch {
                 inner.ensure_begun().await?;
                 rows.postgres_text(0, "", &mut text);
                 let query = bind_arrays!(sqlx::query(AssertSqlSafe(text)), &rows.cells);
-                Ok(query.execute(&mut inner.connection).await?.rows_affected())
+                let done = inner
+                    .given_up
+                    .within(query.execute(&mut inner.connection))
+                    .await?;
+                Ok(done.rows_affected())
             }
         }
     }
@@ -217,9 +221,8 @@ impl Batch {
                 inner.ensure_begun().await?;
                 rows.postgres_text(0, "", &mut text);
                 let query: QueryAs<'_, Postgres, O, PgArguments> = sqlx::query_as(AssertSqlSafe(text));
-                Ok(bind_arrays!(query, &rows.cells)
-                    .fetch_all(&mut inner.connection)
-                    .await?)
+                let found = bind_arrays!(query, &rows.cells).fetch_all(&mut inner.connection);
+                Ok(inner.given_up.within(found).await?)
             }
         }
     }
@@ -263,7 +266,10 @@ impl PostgresBatch {
         for (rows, _) in &waiting {
             query = bind_arrays!(query, &rows.cells);
         }
-        let written = query.fetch_one(&mut self.connection).await?;
+        let written = self
+            .given_up
+            .within(query.fetch_one(&mut self.connection))
+            .await?;
         all_met(&waiting, &written, 0)
     }
 
@@ -280,10 +286,15 @@ impl PostgresBatch {
         for (rows, _) in &waiting {
             query = bind_arrays!(query, &rows.cells);
         }
-        let written = match query.fetch_one(&mut self.connection).await {
+        let written = match self.given_up.within(query.fetch_one(&mut self.connection)).await {
             Ok(written) => written,
-            // The database refused, so nothing is written. Whatever else went wrong may have happened after the commit.
-            Err(error @ sqlx::Error::Database(_)) => return Err(error.into()),
+            // The database refused, so nothing is written. Whatever else went wrong may have happened after the commit, and
+            // so may its farewell.
+            Err(sqlx::Error::Database(error))
+                if !error.code().is_some_and(|code| ends_the_connection(&code)) =>
+            {
+                return Err(sqlx::Error::Database(error).into());
+            }
             Err(error) => return Err(StoreError::CommitUnknown(Box::new(error.into()))),
         };
         self.keep();

@@ -1,12 +1,15 @@
 //! Opening the database: SQLite by default, PostgreSQL by URL; the same code above either.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{MigrationStatus, Migrator, MigratorTrait};
-use sea_orm::{DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector, Statement,
+};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -15,7 +18,10 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::Mutex;
 
 use super::checkpoint::{Checkpoints, note_pages};
-use super::scoped::{EVERY_TENANT, Scoped};
+use super::hosts::Hosts;
+use super::kept::Kept;
+use super::primary::{ACQUIRE_TIMEOUT, Primary, Use};
+use super::scoped::Scoped;
 use super::tx::{Batch, Books, Reader, Tx};
 use crate::domain::scope::TenantScope;
 
@@ -54,6 +60,9 @@ pub enum StoreError {
     /// The database URL is of no known kind.
     #[error("the database URL is neither sqlite: nor postgres:")]
     UnknownUrl,
+    /// A parameter of the database URL is wrong.
+    #[error("the database URL is wrong: {0} {1}")]
+    Url(&'static str, &'static str),
     /// A key does not open.
     #[error("the keys in the database do not open")]
     Keys(#[from] crate::domain::keys::KeyError),
@@ -87,6 +96,29 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether the connection was lost before a commit was sent, or was to a database that only reads: nothing is written,
+    /// so that all may be tried once more on another connection. What goes wrong with a commit is [`Self::CommitUnknown`].
+    pub fn is_about_the_connection(&self) -> bool {
+        match self {
+            // Not connected: there is none to be had, now or in a moment.
+            StoreError::Driver(sqlx::Error::Io(error)) => error.kind() != std::io::ErrorKind::NotConnected,
+            StoreError::Driver(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| is_of_the_connection(&code))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The database only reads (25006), or has ended the connection (57P01, 57P02) or takes none (57P03).
+pub(super) fn is_of_the_connection(code: &str) -> bool {
+    code == "25006" || ends_the_connection(code)
+}
+
+/// The database has ended the connection or takes none.
+pub(super) fn ends_the_connection(code: &str) -> bool {
+    ["57P01", "57P02", "57P03"].contains(&code)
 }
 
 /// The pools.
@@ -112,12 +144,10 @@ pub(super) enum Pools {
         pool: PgPool,
         /// The connections of the ledger's lanes, while they are good. The pool would test it before and after each batch, and hand out
         /// another one meanwhile, whose statements are not prepared.
-        ledger: Arc<[Arc<Mutex<Option<PgConnection>>>]>,
-        /// For making it anew; as a connection of the ledger, which works for every tenant.
-        ledger_options: Box<PgConnectOptions>,
+        ledger: Arc<[Arc<Mutex<Option<Kept>>>]>,
         /// For connections that work for every tenant and are not lent: the pool's stand for nobody until a transaction
         /// says for whom.
-        server_options: Box<PgConnectOptions>,
+        primary: Primary,
     },
 }
 
@@ -130,23 +160,14 @@ pub struct Store {
 }
 
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The ledger's look-ups name at most 1,024 keys, each of which an index finds. Left to its guesses about arrays and about
-/// tables that grew since it last looked, PostgreSQL reads whole partitions to join them by hash, and plans that anew for
-/// every batch.
-const LEDGER_PLANS: [(&str, &str); 5] = [
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("jit", "off"),
-];
 /// Pages that postbacks find their clicks and orders in; SQLite's own 2 MiB are read anew from the file again and again.
 /// Not more, because SQLite goes through the cache's whole table after each commit that split a page.
 const LEDGER_CACHE_KIB: i64 = 8 * 1_024;
 /// Connections of the ledger on PostgreSQL: one for clicks, whose batches only grow smaller with a second one, and two
 /// for the rest, of which one's statements run while the other waits for its commit (both measured).
 const POSTGRES_LANES: usize = 3;
+/// Connections of the pool on PostgreSQL.
+const POOL_CONNECTIONS: u32 = 16;
 /// Prepared statements that the ledger's connection keeps: more than it has.
 const LEDGER_STATEMENTS: usize = 128;
 
@@ -233,21 +254,7 @@ impl Store {
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?
-            // Salts stand in a schema of their own; one search path keeps the statements alike on both databases.
-            .options([
-                ("search_path", "public,vault"),
-                ("client_min_messages", "warning"),
-            ])
-            .application_name("einklang")
-            .disable_statement_logging();
-        let server_options = options.clone().options([EVERY_TENANT]);
-        let ledger_options = server_options.clone().options(LEDGER_PLANS);
-        let pool = PgPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await?;
+        let (primary, pool) = Primary::open(&Hosts::of(url)?, POOL_CONNECTIONS).await?;
         let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
         Ok(Self {
             write: connection.clone(),
@@ -255,8 +262,7 @@ impl Store {
             pools: Pools::Postgres {
                 pool,
                 ledger: (0..POSTGRES_LANES).map(|_| Arc::default()).collect(),
-                ledger_options: Box::new(ledger_options),
-                server_options: Box::new(server_options),
+                primary,
             },
         })
     }
@@ -265,12 +271,12 @@ impl Store {
     pub async fn migrate(&self, now_s: i64) -> Result<(), StoreError> {
         match &self.pools {
             Pools::Sqlite { .. } => Migrator::up(&self.write, None).await?,
-            Pools::Postgres { server_options, .. } => {
+            Pools::Postgres { primary, .. } => {
                 // Rows that a migration moves are every tenant's.
                 let pool = PgPoolOptions::new()
                     .max_connections(1)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_with((**server_options).clone())
+                    .connect_with(primary.options(Use::Server))
                     .await?;
                 let done = Migrator::up(
                     &SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
@@ -296,6 +302,22 @@ impl Store {
     /// How many migrations are not applied yet.
     pub async fn pending_migrations(&self) -> Result<usize, StoreError> {
         Ok(Migrator::get_pending_migrations(&self.read).await?.len())
+    }
+
+    /// How many of the migrations that this version knows are not applied. Looks and changes nothing; what a newer version
+    /// has applied is no concern of ours: nodes of both serve beside one another while one replaces the other.
+    pub async fn missing_migrations(&self) -> Result<usize, StoreError> {
+        if let Pools::Postgres { primary, .. } = &self.pools {
+            // The pool would be waited for, and whoever asks wants to know now.
+            primary.known()?;
+        }
+        let backend = self.read.get_database_backend();
+        let select = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
+        let rows = self.read.query_all_raw(select).await?;
+        let applied = rows.iter().map(|row| row.try_get("", "version"));
+        let applied: HashSet<String> = applied.collect::<Result<_, _>>()?;
+        let known = Migrator::get_migration_files();
+        Ok(known.iter().filter(|one| !applied.contains(one.name())).count())
     }
 
     /// Begins a managing transaction for a scope.
@@ -382,15 +404,41 @@ impl Store {
                 read.close().await;
                 write.close().await;
             }
-            Pools::Postgres { pool, ledger, .. } => {
+            Pools::Postgres {
+                pool,
+                ledger,
+                primary,
+            } => {
+                primary.close();
                 for slot in ledger.iter() {
-                    if let Some(connection) = slot.lock().await.take() {
+                    if let Some(kept) = slot.lock().await.take() {
                         // It closes when dropped; this only says goodbye first.
-                        let _ = connection.close().await;
+                        let _ = kept.connection.close().await;
                     }
                 }
                 pool.close().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_have_been_committed_is_tried_again() {
+        let lost = |kind: io::ErrorKind| StoreError::Driver(sqlx::Error::Io(kind.into()));
+        assert!(lost(io::ErrorKind::UnexpectedEof).is_about_the_connection());
+        assert!(!lost(io::ErrorKind::NotConnected).is_about_the_connection());
+        let unknown = StoreError::CommitUnknown(Box::new(lost(io::ErrorKind::UnexpectedEof)));
+        assert!(!unknown.is_about_the_connection());
+        assert!(!StoreError::Raced.is_about_the_connection());
+        // read_only_sql_transaction says that nothing was written; a farewell may come after a commit.
+        assert!(is_of_the_connection("25006") && !ends_the_connection("25006"));
+        assert!(["57P01", "57P02", "57P03"].into_iter().all(ends_the_connection));
+        assert!(!is_of_the_connection("40001") && !is_of_the_connection("57014"));
     }
 }

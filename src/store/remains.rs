@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
 use uuid::Uuid;
 
 use super::connect::{Pools, Store, StoreError};
 use super::months::month_start_s;
+use super::primary::Use;
 use super::tx::Tx;
 use crate::domain::ids::{TICKS_PER_SECOND, ticks_of};
 
@@ -108,11 +109,11 @@ impl Store {
 
     /// Writes a month's salts anew and frees the dead rows of the other tables; or writes the small tables anew.
     pub async fn rewrite_month(&self, month: i64, now_ms: i64) -> Result<Rewritten, StoreError> {
-        let Pools::Postgres { server_options, .. } = &self.pools else {
+        let Pools::Postgres { primary, .. } = &self.pools else {
             return Ok(Rewritten::Done);
         };
         // A connection of its own: what is copied is every tenant's, which no connection of the pool may stand for.
-        let mut connection = server_options.connect().await?;
+        let mut connection = primary.connect(Use::Server).await?;
         let lock = format!("SELECT pg_try_advisory_lock({REWRITER_LOCK})");
         let held: bool = sqlx::query_scalar(AssertSqlSafe(lock))
             .fetch_one(&mut connection)

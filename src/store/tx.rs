@@ -9,8 +9,8 @@ use std::sync::Arc;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, Statement, TransactionOptions, TransactionTrait,
 };
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Executor, Row};
+use sqlx::postgres::PgConnection;
+use sqlx::{Executor, Row};
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ use super::audit::pending;
 use super::cells::Rows;
 use super::checkpoint::Checkpoints;
 use super::connect::{Pools, StoreError};
+use super::kept::{GivenUp, Kept};
+use super::primary::{Primary, Use};
 use super::scoped::{self, Scoped};
 use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::time_ordered;
@@ -149,7 +151,8 @@ pub struct SqliteBatch {
 /// before is closed, and the database rolls back what it leaves behind.
 pub struct PostgresBatch {
     pub(super) connection: PgConnection,
-    slot: OwnedMutexGuard<Option<PgConnection>>,
+    slot: OwnedMutexGuard<Option<Kept>>,
+    pub(super) given_up: GivenUp,
     /// Written together with the next statement: each costs a trip to the database and back.
     pub(super) waiting: Vec<(Rows, Expected)>,
     pub(super) state: State,
@@ -192,14 +195,10 @@ impl Batch {
                 let connection = Arc::clone(ledger).lock_owned().await;
                 SqliteBatch::begin(connection, checkpoints.clone(), turn)
             }
-            Pools::Postgres {
-                ledger,
-                ledger_options,
-                ..
-            } => {
+            Pools::Postgres { ledger, primary, .. } => {
                 let slot = ledger.get(lane).ok_or(StoreError::NoLane)?;
                 let slot = Arc::clone(slot).lock_owned().await;
-                PostgresBatch::begin(ledger_options, slot, relied_on).await
+                PostgresBatch::begin(primary, slot, relied_on).await
             }
         }
     }
@@ -317,28 +316,28 @@ impl Drop for SqliteBatch {
 impl PostgresBatch {
     /// Takes the lane's connection, or makes a new one where there is none or it died since the last batch.
     async fn begin(
-        options: &PgConnectOptions,
-        mut slot: OwnedMutexGuard<Option<PgConnection>>,
+        primary: &Primary,
+        mut slot: OwnedMutexGuard<Option<Kept>>,
         relied_on: Option<i64>,
     ) -> Result<Batch, StoreError> {
         let kept = match (slot.take(), relied_on) {
-            (Some(kept), Some(version)) => Some((kept, State::ReliesOn(version))),
-            (Some(mut kept), None) => begin(&mut kept)
+            (Some(kept), Some(version)) => kept
+                .living()
                 .await
-                .ok()
-                .map(|version| (kept, State::Sees(version))),
+                .map(|(connection, given_up)| (connection, given_up, State::ReliesOn(version))),
+            (Some(kept), None) => begun(kept.connection, kept.given_up).await.ok(),
             (None, _) => None,
         };
-        let (connection, state) = if let Some(kept) = kept {
+        let (connection, given_up, state) = if let Some(kept) = kept {
             kept
         } else {
-            let mut connection = options.connect().await?;
-            let version = begin(&mut connection).await?;
-            (connection, State::Sees(version))
+            let given_up = primary.given_up();
+            begun(primary.connect(Use::Ledger).await?, given_up).await?
         };
         Ok(Batch::Postgres(Self {
             connection,
             slot,
+            given_up,
             waiting: Vec::new(),
             state,
         }))
@@ -349,7 +348,7 @@ impl PostgresBatch {
         let State::ReliesOn(version) = self.state else {
             return Ok(());
         };
-        let seen = begin(&mut self.connection).await?;
+        let seen = self.given_up.within(begin(&mut self.connection)).await?;
         self.state = State::Sees(seen);
         if seen == version {
             Ok(())
@@ -369,15 +368,25 @@ impl PostgresBatch {
     }
 
     async fn run(mut self, end: &'static str) -> Result<(), StoreError> {
-        self.connection.execute(sqlx::raw_sql(end)).await?;
+        let ended = self.connection.execute(sqlx::raw_sql(end));
+        self.given_up.within(ended).await?;
         self.keep();
         Ok(())
     }
 
     /// Puts the connection back for the next batch.
     pub(super) fn keep(mut self) {
-        *self.slot = Some(self.connection);
+        *self.slot = Some(Kept::new(self.connection, self.given_up));
     }
+}
+
+/// A connection on which a transaction has begun.
+async fn begun(
+    mut connection: PgConnection,
+    mut given_up: GivenUp,
+) -> Result<(PgConnection, GivenUp, State), sqlx::Error> {
+    let version = given_up.within(begin(&mut connection)).await?;
+    Ok((connection, given_up, State::Sees(version)))
 }
 
 /// Begins and reads the routing version in one trip to the database.

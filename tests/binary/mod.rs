@@ -16,7 +16,12 @@ pub const FREE_PORTS: [&str; 2] = ["--listen=127.0.0.1:0", "--management-listen=
 /// The command, without anything of the caller's environment that would configure it. What it writes for a moment lies in
 /// its folder, too, so that a search of the folder is a search of everything.
 pub fn einklang<S: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = S>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_einklang"));
+    command(Path::new(env!("CARGO_BIN_EXE_einklang")), folder, args)
+}
+
+/// The same of another build.
+pub fn command<S: AsRef<OsStr>>(program: &Path, folder: &Path, args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("EINKLANG_") {
             command.env_remove(name);
@@ -36,13 +41,17 @@ pub struct Running {
 impl Running {
     /// Starts it in a folder; what it logs goes to a file there.
     pub fn start(folder: &Path, args: &[&str]) -> Self {
+        Self::of(einklang(folder, args), folder)
+    }
+
+    /// The same with a command that is ready but for its ports.
+    pub fn of(mut command: Command, folder: &Path) -> Self {
         let stderr = folder.join("stderr.log");
         let log = File::options()
             .create(true)
             .append(true)
             .open(&stderr)
             .expect("a log file");
-        let mut command = einklang(folder, args);
         command
             .args(FREE_PORTS)
             .stdin(Stdio::null())

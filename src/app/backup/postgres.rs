@@ -23,7 +23,7 @@ pub(super) async fn copy(config: &Config, target: &Target<'_>) -> Result<Copied,
     let mut snapshot = Snapshot::of(&config.database_url).await?;
     let facts = snapshot.facts().await?;
     let mut data = target.begin(Half::Data)?;
-    dump(config, snapshot.id(), &mut data)?;
+    dump(config, &snapshot, &mut data)?;
     let data = target.end(data, Half::Data)?;
     let mut keys = target.begin(Half::Keys)?;
     snapshot.write_keys(&mut keys).await?;
@@ -32,8 +32,8 @@ pub(super) async fn copy(config: &Config, target: &Target<'_>) -> Result<Copied,
     Ok(Copied { facts, data, keys })
 }
 
-fn dump(config: &Config, snapshot: &str, to: &mut impl io::Write) -> Result<(), BackupError> {
-    let (mut command, program) = tool(config, "pg_dump");
+fn dump(config: &Config, snapshot: &Snapshot, to: &mut impl io::Write) -> Result<(), BackupError> {
+    let (mut command, program) = tool(config, snapshot.url(), "pg_dump");
     command.args([
         "--format=custom",
         "--no-owner",
@@ -42,7 +42,7 @@ fn dump(config: &Config, snapshot: &str, to: &mut impl io::Write) -> Result<(), 
         // Otherwise it refuses to read what the second wall stands before, for the owner too.
         "--enable-row-security",
     ]);
-    command.arg(format!("--snapshot={snapshot}"));
+    command.arg(format!("--snapshot={}", snapshot.id()));
     for table in WITHOUT_ROWS {
         command.arg(format!("--exclude-table-data={table}"));
     }
@@ -67,9 +67,9 @@ fn dump(config: &Config, snapshot: &str, to: &mut impl io::Write) -> Result<(), 
     }
 }
 
-/// Brings the data back into an empty database.
-pub(super) fn bring_back(config: &Config, from: &mut impl Read) -> Result<(), BackupError> {
-    let (mut command, program) = tool(config, "pg_restore");
+/// Brings the data back into an empty database, by a URL that names one host.
+pub(super) fn bring_back(config: &Config, url: &str, from: &mut impl Read) -> Result<(), BackupError> {
+    let (mut command, program) = tool(config, url, "pg_restore");
     command.args([
         "--no-owner",
         "--no-privileges",
@@ -95,13 +95,13 @@ pub(super) fn bring_back(config: &Config, from: &mut impl Read) -> Result<(), Ba
     }
 }
 
-/// A tool that speaks to the configured database.
-fn tool(config: &Config, name: &str) -> (Command, PathBuf) {
+/// A tool that speaks to the database at a URL.
+fn tool(config: &Config, url: &str, name: &str) -> (Command, PathBuf) {
     let folder = config.backup.pg_bin_dir.as_ref();
     let program = folder.map_or_else(|| PathBuf::from(name), |folder| folder.join(name));
     let mut command = Command::new(&program);
-    let mut address = config.database_url.clone();
-    if let Ok(mut url) = Url::parse(&address) {
+    let mut address = url.to_owned();
+    if let Ok(mut url) = Url::parse(url) {
         if let Some(password) = url.password() {
             let password = percent_encoding::percent_decode_str(password).decode_utf8_lossy();
             command.env("PGPASSWORD", password.as_ref());

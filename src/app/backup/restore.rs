@@ -140,7 +140,7 @@ impl Source<'_> {
         }
         filling.begin().await?;
         let mut data = self.backup.opening(Half::Data)?;
-        postgres::bring_back(self.config, &mut data).map_err(|error| match error {
+        postgres::bring_back(self.config, filling.url(), &mut data).map_err(|error| match error {
             BackupError::Copy(error) => copy_error(self.backup, Half::Data, error),
             other => other,
         })?;

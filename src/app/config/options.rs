@@ -31,7 +31,7 @@ pub struct Options {
     /// Where the embedded database and the keys lie [default: ./data].
     #[arg(long, env = "EINKLANG_DATA_DIR", value_name = "FOLDER", global = true)]
     pub data_dir: Option<PathBuf>,
-    /// `sqlite:PATH` or `postgres://…` [default: SQLite in the data folder].
+    /// `sqlite:PATH` or `postgres://…`, which may name several hosts [default: SQLite in the data folder].
     #[arg(
         long,
         env = "EINKLANG_DATABASE_URL",

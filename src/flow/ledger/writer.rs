@@ -118,6 +118,11 @@ impl Writer {
             match self.attempt(jobs, races == 0, &left_out).await {
                 Ok(settled) => return settled,
                 Err(Failed::Store(StoreError::Raced)) => races += 1,
+                // Nothing was written, so nothing can be written twice; but one new connection is enough to ask for.
+                Err(Failed::Store(error)) if races == 0 && error.is_about_the_connection() => {
+                    tracing::warn!(%error, "a batch lost its connection before its commit; it is tried once more");
+                    races += 1;
+                }
                 // Each time there are more of them, so this ends.
                 Err(Failed::Journal(erasing)) => left_out.extend(erasing),
                 Err(Failed::Store(error)) if jobs.len() > 1 && error.is_about_a_row() => {

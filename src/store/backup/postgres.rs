@@ -4,17 +4,17 @@
 //! restore begins again. So a restore that was killed is never taken for one that ended.
 
 use std::io::{Read, Write};
-use std::str::FromStr;
 
 use rusqlite::types::{Value, ValueRef};
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
 use super::rows::{Reader, Record, Writer};
 use super::{CopiedHead, CopyError, Facts, HEADS, Keeps, MIGRATIONS, SETTINGS};
 use crate::store::connect::{Pools, Store, StoreError};
-use crate::store::scoped::EVERY_TENANT;
+use crate::store::hosts::Hosts;
+use crate::store::primary::connect_to_any;
 
 /// What says that a restore has not ended.
 const MARK: &str = "einklang_restoring";
@@ -24,35 +24,36 @@ const PAGE: usize = 5_000;
 type SaltRow = (i64, i64, Uuid, Vec<u8>);
 type HeadRow = (i64, i64, i64, Option<String>);
 
-async fn connect(url: &str, name: &str) -> Result<PgConnection, CopyError> {
-    let options = PgConnectOptions::from_str(url)?
-        .options([
-            ("search_path", "public,vault"),
-            ("client_min_messages", "warning"),
-            EVERY_TENANT,
-        ])
-        .application_name(name)
-        .disable_statement_logging();
-    Ok(options.connect().await?)
+/// A connection to a host that writes, and the URL that names that host alone.
+async fn connect(url: &str, name: &str) -> Result<(PgConnection, String), CopyError> {
+    let mut hosts = Hosts::of(url)?;
+    let (place, connection) = connect_to_any(&hosts, name).await?;
+    Ok((connection, hosts.each.swap_remove(place).url))
 }
 
 /// One moment of the database, as long as this lives.
 pub struct Snapshot {
     connection: PgConnection,
+    url: String,
     id: String,
 }
 
 impl Snapshot {
     /// Holds this moment.
     pub async fn of(url: &str) -> Result<Self, CopyError> {
-        let mut connection = connect(url, "einklang backup").await?;
+        let (mut connection, url) = connect(url, "einklang backup").await?;
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             .execute(&mut connection)
             .await?;
         let id = sqlx::query_scalar("SELECT pg_export_snapshot()")
             .fetch_one(&mut connection)
             .await?;
-        Ok(Self { connection, id })
+        Ok(Self { connection, url, id })
+    }
+
+    /// A URL of the host that holds it: another one does not know it.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The name under which another connection sees the same moment.
@@ -138,12 +139,13 @@ pub enum Standing {
 /// A database that is being filled.
 pub struct Filling {
     connection: PgConnection,
+    url: String,
 }
 
 impl Filling {
     /// Opens it, and says what stands in it.
     pub async fn open(url: &str) -> Result<(Self, Standing), CopyError> {
-        let mut connection = connect(url, "einklang restore").await?;
+        let (mut connection, url) = connect(url, "einklang restore").await?;
         let text = format!(
             "SELECT to_regnamespace('{MARK}') IS NOT NULL, EXISTS (
                 SELECT 1 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -157,7 +159,12 @@ impl Filling {
             (false, true) => Standing::Taken,
             (false, false) => Standing::Empty,
         };
-        Ok((Self { connection }, standing))
+        Ok((Self { connection, url }, standing))
+    }
+
+    /// A URL of the host that is being filled.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Marks it, and takes away what an unfinished restore left behind. Only for what is empty or unfinished.

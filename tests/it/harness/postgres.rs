@@ -166,7 +166,8 @@ fn keeper(bin: &Path, folder: &Path, port: u16, switch_user: &[String]) -> Child
         .expect("sh runs")
 }
 
-fn says_ready(keeper: &mut Child) -> bool {
+/// Waits for the keeper's word.
+pub fn says_ready(keeper: &mut Child) -> bool {
     let mut line = String::new();
     let output = keeper.stdout.take().expect("a pipe");
     BufReader::new(output).read_line(&mut line).expect("read");
@@ -200,7 +201,7 @@ pub fn binaries() -> PathBuf {
 }
 
 /// PostgreSQL refuses to run as root: the words before a command that make it another user's, who then owns the folder.
-fn switch_user(folder: &Path) -> Vec<String> {
+pub fn switch_user(folder: &Path) -> Vec<String> {
     if std::fs::metadata("/proc/self").expect("/proc").uid() != 0 {
         return Vec::new();
     }
@@ -219,7 +220,8 @@ fn switch_user(folder: &Path) -> Vec<String> {
     ["runuser", "-u", user, "--"].map(str::to_owned).to_vec()
 }
 
-fn command(switch_user: &[String], program: &Path) -> Command {
+/// A program, run as the cluster's user.
+pub fn command(switch_user: &[String], program: &Path) -> Command {
     let Some((first, rest)) = switch_user.split_first() else {
         return Command::new(program);
     };
@@ -228,7 +230,8 @@ fn command(switch_user: &[String], program: &Path) -> Command {
     command
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     listener.local_addr().expect("an address").port()
 }
