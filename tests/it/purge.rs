@@ -4,9 +4,12 @@ use einklang::domain::event::Actor;
 use einklang::domain::retention::Class;
 use einklang::flow::Clock;
 use einklang::flow::retention::{PurgeEnd, Purged};
+use einklang::store::Store;
 use serde_json::{Value, json};
 
 use crate::harness::app::TestApp;
+use crate::harness::database::as_superuser;
+use crate::harness::ledger::execute;
 use crate::harness::world;
 use crate::retention::{DAY, is_sound, order, removed, standing, test_order};
 
@@ -233,5 +236,57 @@ both!(
         );
         assert_eq!(run(again(Class::TestConversion, before_ms)).await, 1);
         is_sound(app).await;
+    }
+);
+
+both!(
+    a_month_that_is_over_goes_with_its_last_row_and_not_before,
+    async |app: &TestApp| {
+        app.token("Ab3xK9").await;
+        let store = Store::connect(&app.database.url).await.expect("connected");
+        let now_s = || app.clock.now_ms().div_euclid(1_000);
+        if !app.database.url.starts_with("postgres") {
+            let dropped = store.drop_empty_months(now_s()).await;
+            assert_eq!(dropped.expect("nothing to do"), 0);
+            return;
+        }
+        let there = async |table: &str| {
+            let text = format!("SELECT COUNT(*) FROM pg_class WHERE relname = '{table}'");
+            app.ledger.number(&text).await == 1
+        };
+        // November 2026.
+        let parts = [
+            "click_m682",
+            "salt_block_m682",
+            "consent_record_m682",
+            "conversion_m682",
+        ];
+        for part in parts {
+            assert!(there(part).await, "{part}");
+        }
+        // Somebody's whom no rule of the others reaches.
+        let admin = as_superuser(&app.database.url);
+        for text in [
+            "CREATE TABLE other AS SELECT * FROM click LIMIT 1",
+            "UPDATE other SET tenant = 999",
+            "INSERT INTO click SELECT * FROM other",
+            "DROP TABLE other",
+        ] {
+            execute(&admin, text).await;
+        }
+        app.clock.advance_seconds(400 * DAY);
+        app.purge().await;
+        assert_eq!(app.ledger.count("click", "1 = 1").await, 1);
+        assert!(there("click_m682").await, "a row of another tenant is in it");
+        for part in &parts[1..] {
+            assert!(!there(part).await, "{part} is empty");
+        }
+        execute(&admin, "DELETE FROM click WHERE tenant = 999").await;
+        app.purge().await;
+        assert!(!there("click_m682").await);
+        // What comes later has a place, and so has a late row of that month.
+        store.prepare_months(now_s()).await.expect("partitions");
+        app.token("Ab3xK9").await;
+        assert_eq!(app.ledger.count("click", "1 = 1").await, 1);
     }
 );

@@ -144,6 +144,13 @@ impl Purger {
         let ended = self.classes(daily, done).await;
         // Whatever went, old pages of the file may still hold it.
         self.live.store().scrub().await?;
+        let dropped = self.live.store().drop_empty_months(self.live.now_s()).await?;
+        if dropped > 0 {
+            tracing::info!(
+                dropped,
+                "partitions of months that are over and empty were dropped"
+            );
+        }
         ended
     }
 
