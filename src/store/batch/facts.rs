@@ -58,6 +58,17 @@ impl OrderFacts {
     }
 }
 
+/// A click with its salt on PostgreSQL, from the block that holds it. Through the view, every salt of the moment would become a
+/// row to be compared: 75 µs for each click instead of 14.
+macro_rules! click_with_salt {
+    () => {
+        ") SELECT c.tenant, c.issued_at_ticks, c.click_id, c.link, c.consent_bits, c.restricted, \
+         c.retention_epoch, (SELECT b.salts[array_position(b.clicks, k.c)] FROM salt_block b WHERE b.tenant = k.t \
+         AND b.issued_at_ticks = k.i AND k.c = ANY (b.clicks) LIMIT 1) FROM k JOIN click c ON c.tenant = k.t \
+         AND c.issued_at_ticks = k.i AND c.click_id = k.c ORDER BY c.tenant, c.issued_at_ticks, c.click_id "
+    };
+}
+
 type ClickTuple = (i64, i64, Uuid, i64, i64, bool, i64, Option<Vec<u8>>);
 type OrderTuple = (i64, i64, i64, bool, Vec<u8>, Uuid, Vec<u8>, i64, Uuid);
 
@@ -79,16 +90,10 @@ impl Batch {
                  AND s.issued_at_ticks = c.issued_at_ticks AND s.click_id = c.click_id"
             }
             Batch::Postgres(_) if erasing => {
-                ") SELECT c.tenant, c.issued_at_ticks, c.click_id, c.link, c.consent_bits, c.restricted, \
-                 c.retention_epoch, s.salt FROM k JOIN click c ON c.tenant = k.t AND c.issued_at_ticks = k.i \
-                 AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = k.t AND s.issued_at_ticks = k.i \
-                 AND s.click_id = k.c ORDER BY c.tenant, c.issued_at_ticks, c.click_id FOR UPDATE OF c"
+                concat!(click_with_salt!(), "FOR UPDATE OF c")
             }
             Batch::Postgres(_) => {
-                ") SELECT c.tenant, c.issued_at_ticks, c.click_id, c.link, c.consent_bits, c.restricted, \
-                 c.retention_epoch, s.salt FROM k JOIN click c ON c.tenant = k.t AND c.issued_at_ticks = k.i \
-                 AND c.click_id = k.c LEFT JOIN click_salt s ON s.tenant = k.t AND s.issued_at_ticks = k.i \
-                 AND s.click_id = k.c ORDER BY c.tenant, c.issued_at_ticks, c.click_id FOR SHARE OF c"
+                concat!(click_with_salt!(), "FOR SHARE OF c")
             }
         };
         let rows = Rows {
