@@ -4,6 +4,7 @@
 //! database rejects is tried again one command at a time, so that one bad row cannot refuse its neighbours. A batch whose
 //! commit has an unknown outcome is never tried again.
 
+mod days;
 mod leaves;
 mod settled;
 mod shadow;
@@ -11,18 +12,18 @@ mod shadow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
+pub(super) use days::day_of;
+pub(in crate::flow) use days::untracked_key;
 use leaves::{Leaves, click_batch};
 use settled::{Failed, Settled, answer, count_replies, scrub_and_answer};
 use tokio::runtime::Handle;
 
 use super::command::{ClickCommand, Command, EraseCommand, Reply, Token, UntrackedCommand};
 use super::{Job, Missed, Unavailable};
-use crate::domain::campaign::{day_text, local_day};
 use crate::domain::consent::{ConsentState, decide_click};
 use crate::domain::event::{Entry, Trail};
 use crate::domain::ids::ClickKey;
 use crate::domain::journal::JournalLine;
-use crate::domain::policy::UntrackedCounts;
 use crate::domain::refusal::Untracked;
 use crate::domain::routing::{Routing, TenantRoute};
 use crate::flow::journal::Journal;
@@ -428,27 +429,4 @@ impl Work {
             None => self.batch.commit_untracked_counts().await,
         }
     }
-}
-
-/// Where an untracked click is counted under the policy in force at its time.
-pub(in crate::flow) fn untracked_key(tenant: &TenantRoute, untracked: &UntrackedCommand) -> UntrackedKey {
-    let policy = tenant.policy_at(untracked.now_ms);
-    let campaign = match policy.policy.untracked_counts {
-        UntrackedCounts::Campaign => untracked.campaign,
-        UntrackedCounts::Tenant => 0,
-    };
-    let day = local_day(untracked.now_ms, tenant.zone);
-    (
-        tenant.number(),
-        day,
-        campaign,
-        untracked.reason.code(),
-        i64::from(policy.version),
-    )
-}
-
-/// The day that a refusal is kept under.
-pub(super) fn day_of(tenant: &TenantRoute, now_ms: i64) -> (i64, String) {
-    let day = local_day(now_ms, tenant.zone);
-    (day, day_text(day))
 }
