@@ -79,13 +79,13 @@ impl Front {
 
 impl Application for Front {
     async fn answer(&self, request: Request<Body>, peer: PeerAddr) -> Response {
+        // Their futures are large, and every connection, a silent one as well, would have room for the largest.
         match way(&request) {
             Way::Click(_) => {
                 // A link has no use for a body.
                 let (parts, _) = request.into_parts();
-                self.short.click(Request::from_parts(parts, ()), peer).await
+                Box::pin(self.short.click(Request::from_parts(parts, ()), peer)).await
             }
-            // Its future is large, and every connection would have room for it.
             Way::Postback(operation) => Box::pin(self.short.postback(operation, request, peer)).await,
             Way::Long => self.router.answer(request, peer).await,
         }

@@ -141,7 +141,10 @@ impl ClickFlow {
             return self.seal(&link.tenant.keys, request, link, granted, now_ms);
         }
         // The month is new and its key was not made ahead of time.
-        self.live.make_epoch(link.tenant.number(), epoch).await.ok()?;
+        // Its future is large, and every connection would have room for it.
+        Box::pin(self.live.make_epoch(link.tenant.number(), epoch))
+            .await
+            .ok()?;
         let routing = self.live.routing();
         let tenant = routing.tenants.get(&link.tenant.number())?;
         self.seal(&tenant.keys, request, link, granted, now_ms)
