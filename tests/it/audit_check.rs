@@ -5,7 +5,10 @@ use einklang::app::config::Options;
 use einklang::flow::audit::check::CheckReport;
 
 use crate::harness::app::TestApp;
+use crate::harness::database::as_superuser;
+use crate::harness::ledger::execute;
 use crate::harness::world;
+use crate::retention::{is_sound, order};
 
 /// Some of everything: clicks, every verdict, a later signal, an erasure, corrections, changes of objects.
 async fn live_through(app: &TestApp) {
@@ -255,3 +258,32 @@ fn a_target_that_is_none_is_refused_without_being_repeated() {
     let text = error.to_string();
     assert!(text.contains("target 2") && !text.contains("canary"), "{text}");
 }
+
+both!(
+    each_click_of_a_shared_block_has_its_own_salt,
+    async |app: &TestApp| {
+        let mut tokens = Vec::new();
+        for _ in 0..5 {
+            tokens.push(app.token("Ab3xK9").await);
+        }
+        if app.database.url.starts_with("postgres") {
+            // As if all of them had come in one batch.
+            let admin = as_superuser(&app.database.url);
+            for text in [
+                "CREATE TABLE one AS SELECT tenant, issued_at_ticks, array_agg(clicks[1]) AS clicks, \
+                 array_agg(salts[1]) AS salts FROM vault.salt_block GROUP BY 1, 2",
+                "GRANT SELECT ON one TO PUBLIC",
+                "DELETE FROM vault.salt_block",
+                "INSERT INTO vault.salt_block (tenant, issued_at_ticks, clicks, salts) SELECT * FROM one",
+            ] {
+                execute(&admin, text).await;
+            }
+            let most = "SELECT CAST(MAX(cardinality(clicks)) AS BIGINT) FROM one";
+            assert_eq!(app.ledger.number(most).await, 5);
+        }
+        for (number, token) in tokens.iter().enumerate() {
+            order(app, token, &format!("A-{number}")).await;
+        }
+        is_sound(app).await;
+    }
+);
